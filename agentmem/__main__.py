@@ -1,0 +1,5 @@
+"""``python -m agentmem``."""
+
+from agentmem.cli import main
+
+main()

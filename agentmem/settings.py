@@ -1,0 +1,98 @@
+"""All settings: each package's own model is one section here, filled from flags, environment and a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from agentmem import settings_sources as sources
+from agentmem.settings_errors import explained
+from agentmem.settings_sources import SettingsError
+from gateway.settings import GatewaySettings
+from infra.local.settings import LocalSettings
+from infra.onnx.settings import EmbeddingSettings
+from infra.postgres.settings import PostgresSettings
+from infra.weaviate.settings import WeaviateSettings
+from streams.settings import KafkaSettings, WindowSettings
+
+__all__ = ["LogSettings", "Settings", "SettingsError", "load_settings"]
+
+
+class LogSettings(BaseModel):
+    """What the long-running commands write to stderr."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level shown.")
+    format: Literal["auto", "text", "json"] = Field(
+        "auto",
+        description="text, or json with one object a line; auto is text on a terminal and json elsewhere.",
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Made by :func:`load_settings`, which knows where each value came from."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="AGENTMEM_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+    )
+
+    url: str = Field(
+        "http://127.0.0.1:8765",
+        pattern=r"^https?://\S+$",
+        description="The gateway that search, tail and history speak to.",
+    )
+    api_key: SecretStr | None = Field(None, description="The API key for the gateway.")
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings, description="Kafka and its topics.")
+    window: WindowSettings = Field(default_factory=WindowSettings, description="When a batch closes.")
+    postgres: PostgresSettings = Field(default_factory=PostgresSettings, description="The database.")
+    weaviate: WeaviateSettings = Field(default_factory=WeaviateSettings, description="The search index.")
+    embedding: EmbeddingSettings = Field(default_factory=EmbeddingSettings, description="The model.")
+    gateway: GatewaySettings = Field(default_factory=GatewaySettings, description="The HTTP service.")
+    local: LocalSettings = Field(default_factory=LocalSettings, description="The stack without Docker.")
+    log: LogSettings = Field(default_factory=LogSettings, description="Logging.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 (the library names it)
+        init_settings: PydanticBaseSettingsSource,
+        **_: object,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # load_settings merges the sources itself: an error has to name the one that a value came from.
+        return (init_settings,)
+
+
+def load_settings(
+    config: Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    fallback: Path | None = None,
+) -> Settings:
+    """The settings from, first wins: ``overrides``, the environment, the file, the fallback, the defaults.
+
+    ``overrides`` go by dotted name. ``config`` is a TOML or YAML file, by default the one that
+    ``AGENTMEM_CONFIG`` names. ``fallback`` is a file of environment variables; it may be missing.
+    Raises ``SettingsError``, which names each bad setting, the problem and the source of the value.
+    """
+    config = config or sources.configured_file()
+    layers = [
+        sources.fallback(Settings, fallback),
+        sources.file(Settings, config),
+        sources.environment(Settings),
+        sources.flags(overrides or {}),
+    ]
+    values = {path: given for layer in layers for path, given in layer.items()}
+    try:
+        return Settings.model_validate(sources.nested(values))
+    except ValidationError as error:
+        raise explained(error, values, Settings) from None

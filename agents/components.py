@@ -1,0 +1,86 @@
+"""What a worker is made of, opened in order and closed in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from agents.settings import WorkerSettings
+from agents.stages.announce import AnnounceStage
+from agents.stages.embed import EmbedStage
+from agents.stages.project import ProjectStage
+from agents.waiting import wait_out
+from infra.onnx import EmbeddingSettings, load_embedder
+from infra.postgres import Database, PostgresSettings
+from infra.postgres.migrate import pending
+from infra.weaviate import VectorIndex, WeaviateSettings
+from schemas.problems import MisconfiguredError
+from streams.producer import Producer
+from streams.settings import KafkaSettings, WindowSettings
+from streams.topics import Topics, missing_topics
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The settings of all that a worker uses."""
+
+    kafka: KafkaSettings
+    window: WindowSettings
+    postgres: PostgresSettings
+    weaviate: WeaviateSettings
+    embedding: EmbeddingSettings
+    worker: WorkerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The opened stores and stages."""
+
+    database: Database
+    index: VectorIndex
+    embedding: EmbedStage
+    projecting: ProjectStage
+    announcing: AnnounceStage
+
+
+@asynccontextmanager
+async def open_components(configuration: Configuration) -> AsyncIterator[Components]:
+    """Open everything, waiting for stores that are not there yet.
+
+    Raises ``MisconfiguredError`` when the schema, the topics, the model or the index do not fit.
+    """
+    embedder = await asyncio.to_thread(load_embedder, configuration.embedding)
+    database = Database(configuration.postgres)
+    index = VectorIndex(configuration.weaviate)
+    producer = Producer(configuration.kafka)
+    embedding = EmbedStage(embedder)
+    try:
+        await _start("Postgres", lambda: asyncio.to_thread(_check_schema, configuration.postgres))
+        await _start("Weaviate", index.open)
+        await _start("Weaviate", lambda: index.ensure(embedder.identity))
+        await _start("Kafka", lambda: _check_topics(configuration.kafka))
+        await _start("Kafka", producer.start)
+        topics = Topics.of(configuration.kafka)
+        projecting = ProjectStage(database, index, embedding)
+        yield Components(database, index, embedding, projecting, AnnounceStage(producer, topics))
+    finally:
+        await producer.stop()
+        await index.close()
+        database.close()
+        embedding.close()
+
+
+async def _start(component: str, work: Callable[[], Awaitable[object]]) -> None:
+    await wait_out(f"start of {component}", work, lambda: None)
+
+
+def _check_schema(settings: PostgresSettings) -> None:
+    if pending(settings):
+        raise MisconfiguredError("The database's schema is not this version's: run `agentmem migrate`.")
+
+
+async def _check_topics(settings: KafkaSettings) -> None:
+    if missing := await missing_topics(settings):
+        raise MisconfiguredError(f"Kafka has no topic {', '.join(missing)}: run `agentmem topics`.")

@@ -1,0 +1,47 @@
+"""What travels through the pipeline: a record with its request, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.history import HistoryEntry, RequestOutcome
+from schemas.problems import RecordRejectedError
+from schemas.requests import MemoryRequest
+from streams.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A record that was decoded."""
+
+    record: Record
+    request: MemoryRequest
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies the request: project and request id."""
+        return self.request.project, self.request.request_id
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record for the dead-letter topic: why, and by which stage. ``request`` is there if it was readable."""
+
+    record: Record
+    error: RecordRejectedError
+    stage: str
+    request: MemoryRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """An item whose request stands in Postgres: its outcome and all that it changed.
+
+    ``repeated`` says that it was applied earlier, perhaps by a worker that died before it was done.
+    """
+
+    item: Item
+    outcome: RequestOutcome
+    history: Sequence[HistoryEntry]
+    repeated: bool

@@ -1,0 +1,73 @@
+"""The sweep: finds memories whose version in Weaviate is not that of their row, and projects them again.
+
+A worker that was paused may wake up and write an old version after a newer one. It notices that itself (see
+``ProjectStage``), unless it dies in that very moment: then the sweep mends it, within two intervals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from agents.settings import WorkerSettings
+from agents.stages.project import ProjectStage
+from infra.postgres import Database
+from infra.weaviate import VectorIndex
+from schemas.memories import Memory
+from schemas.problems import BatchRejectedError, StoreUnavailableError
+
+_log = structlog.get_logger(__name__)
+
+#: Memories compared at a time.
+_PAGE: Final = 500
+
+
+class Sweep:
+    """Compares recently changed memories with the index, one worker at a time."""
+
+    def __init__(
+        self, database: Database, index: VectorIndex, projecting: ProjectStage, settings: WorkerSettings
+    ) -> None:
+        self._database = database
+        self._index = index
+        self._projecting = projecting
+        self._settings = settings
+
+    async def run(self) -> None:
+        """Sweep at every interval, for ever. A store that is down is left alone until the next time."""
+        while True:
+            await asyncio.sleep(self._settings.sweep_interval_s)
+            try:
+                mended = await self.sweep()
+            except (StoreUnavailableError, BatchRejectedError) as error:
+                _log.warning("sweep put off", problem=str(error))
+            else:
+                if mended:
+                    _log.warning("sweep mended the index", memories=mended)
+
+    async def sweep(self) -> int:
+        """Compare what changed in the last two intervals; returns how many memories were mended."""
+        # Two intervals, so that what a sweeper left undone when it died is done by the next one.
+        until = await asyncio.to_thread(self._database.now) - timedelta(seconds=self._settings.sweep_grace_s)
+        after = until - timedelta(seconds=2 * self._settings.sweep_interval_s)
+        mended = 0
+        last: UUID | None = None
+        while True:
+            page = await asyncio.to_thread(self._database.changed_between, after, until, last, _PAGE)
+            mended += await self._mend(page)
+            if len(page) < _PAGE:
+                return mended
+            last = page[-1].id
+
+    async def _mend(self, page: Sequence[Memory]) -> int:
+        found = await self._index.versions([memory.id for memory in page])
+        stale = [
+            memory.id for memory in page if found.get(memory.id) != (None if memory.deleted_at else memory.version)
+        ]
+        await self._projecting.project(stale, {})
+        return len(stale)

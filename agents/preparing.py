@@ -1,0 +1,65 @@
+"""The first half of the pipeline: decode and embed. It touches no store, so it runs ahead of the second half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from agents.isolation import Isolation
+from agents.items import Item, Rejected
+from agents.stages.decode import decode
+from agents.stages.embed import EmbedStage, Vectors
+from schemas.problems import RecordRejectedError
+from streams.records import Batch, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch that was decoded and embedded: what is to be stored, and what is to be set aside."""
+
+    batch: Batch
+    items: Sequence[Item]
+    rejected: Sequence[Rejected]
+    vectors: Vectors
+
+
+class Preparing:
+    """decode, embed."""
+
+    def __init__(self, embedding: EmbedStage, max_record_bytes: int, unkeyed: Callable[[], None]) -> None:
+        self._embedding = embedding
+        self._max_record_bytes = max_record_bytes
+        self._unkeyed = unkeyed
+        self._isolation = Isolation("embed")
+
+    async def prepare(self, batch: Batch) -> Prepared:
+        """Decode and embed a batch."""
+        rejected: list[Rejected] = []
+        items: list[Item] = []
+        for record in batch.records:
+            self._decode(record, items, rejected)
+        vectors: Vectors = {}
+
+        async def embed(part: Sequence[Item]) -> None:
+            vectors.update(await self._embedding.embed_items(part))
+
+        failed = await self._isolation.run(items, embed) if items else []
+        faulty = {id(item) for item, _ in failed}
+        rejected += [Rejected(item.record, error, "embed", item.request) for item, error in failed]
+        return Prepared(batch, [item for item in items if id(item) not in faulty], rejected, vectors)
+
+    def _decode(self, record: Record, items: list[Item], rejected: list[Rejected]) -> None:
+        request = None
+        stage = "decode"
+        try:
+            request = decode(record, self._max_record_bytes)
+            stage = "embed"
+            item = Item(record, request)
+            self._embedding.check(item)
+        except RecordRejectedError as error:
+            rejected.append(Rejected(record, error, stage, request))
+            return
+        items.append(item)
+        # An update or delete may leave the scope out; then its right key is not known here.
+        if request.scope.ids and record.key != request.scope.key.encode():
+            self._unkeyed()

@@ -1,0 +1,24 @@
+"""Settings of the worker itself."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class WorkerSettings(BaseModel):
+    """How a worker looks after itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sweep_interval_s: float = Field(
+        60.0,
+        gt=0,
+        le=86_400,
+        description="How often, in seconds, recently changed memories are compared with the search index.",
+    )
+    sweep_grace_s: float = Field(
+        10.0,
+        ge=0,
+        le=3_600,
+        description="Changes younger than this many seconds are left to the batch that made them.",
+    )

@@ -1,0 +1,63 @@
+"""announce: every change becomes an event, acknowledged by Kafka before the offsets are committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from agents.items import Applied, Rejected
+from schemas.events import Event, change_event, outcome_event
+from schemas.history import HistoryEntry, RequestOutcome
+from streams.dead_letters import dead_letter_headers
+from streams.producer import Producer, acknowledged
+from streams.topics import Topics
+
+STAGE: Final = "announce"
+#: Records handed to the producer before it waits for their acknowledgement.
+_IN_FLIGHT: Final = 1_000
+
+
+def events_of(outcome: RequestOutcome, history: Iterable[HistoryEntry]) -> list[Event]:
+    """One event for each change; or the one that says why there was none."""
+    return [change_event(entry, outcome) for entry in history] or [outcome_event(outcome)]
+
+
+class AnnounceStage:
+    """Sends events and dead letters, and waits until Kafka has them."""
+
+    def __init__(self, producer: Producer, topics: Topics) -> None:
+        self._producer = producer
+        self._topics = topics
+
+    async def announce(self, applied: Iterable[Applied]) -> None:
+        """Announce what became of these requests, in order."""
+        await self.send(
+            (event, one.item.record.header("traceparent"))
+            for one in applied
+            for event in events_of(one.outcome, one.history)
+        )
+
+    async def send(self, events: Iterable[tuple[Event, str | None]]) -> None:
+        """Send events, each with the trace it belongs to."""
+        pending = []
+        for event, trace in events:
+            pending.append(
+                await self._producer.send(
+                    self._topics.events, key=event.key.encode(), value=event.body, headers=event.headers(trace)
+                )
+            )
+            if len(pending) >= _IN_FLIGHT:
+                await acknowledged(pending)
+                pending.clear()
+        await acknowledged(pending)
+
+    async def set_aside(self, rejected: Rejected) -> None:
+        """Send a record to the dead-letter topic, byte for byte."""
+        record = rejected.record
+        sent = await self._producer.send(
+            self._topics.dead_letters,
+            key=record.key,
+            value=record.value,
+            headers=dead_letter_headers(record, rejected.error, rejected.stage),
+        )
+        await acknowledged([sent])

@@ -1,0 +1,61 @@
+"""apply, for ``delete_all``: a barrier that works in bounded chunks, each a transaction of its own.
+
+A crash between two chunks loses nothing: the request's row says how many memories are gone, and the same
+request goes on from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from agents.fold import deletion
+from agents.items import Item
+from infra.postgres import Database
+from schemas.history import RequestOutcome, RequestStatus
+
+#: Memories deleted in one transaction.
+CHUNK: Final = 1_000
+
+
+def purge(database: Database, item: Item, chunk: int = CHUNK) -> RequestOutcome:
+    """Delete what the scope holds while this runs; returns the outcome, or the one that stands from before."""
+    outcome = delete_chunk(database, item, chunk)
+    while outcome.status is RequestStatus.RUNNING and outcome.hash == item.request.content_hash():
+        outcome = delete_chunk(database, item, chunk)
+    return outcome
+
+
+def delete_chunk(database: Database, item: Item, chunk: int) -> RequestOutcome:
+    """Delete at most ``chunk`` memories, in one transaction; the request is done when fewer are left."""
+    request = item.request
+    opened = RequestOutcome(
+        request_id=request.request_id,
+        scope=request.scope,
+        op=request.op,
+        hash=request.content_hash(),
+        status=RequestStatus.RUNNING,
+        recorded_at=datetime.now(UTC),
+        infer=request.infer,
+    )
+    with database.transaction() as transaction:
+        stands = transaction.lock_request(opened)
+        if stands.hash != opened.hash or not stands.is_open:
+            return stands
+        rows = transaction.live_in_scope(request.scope, chunk)
+        now = transaction.now()
+        at = request.timestamp or now
+        history = [
+            deletion(row, request.request_id, index, at, now)
+            for index, row in enumerate(rows, start=stands.changes)
+        ]
+        done = len(rows) < chunk
+        outcome = replace(
+            stands,
+            status=RequestStatus.SUCCEEDED if done else RequestStatus.RUNNING,
+            changes=stands.changes + len(rows),
+            recorded_at=now,
+        )
+        transaction.write([entry.memory for entry in history], history, [outcome])
+        return outcome

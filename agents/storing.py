@@ -1,0 +1,120 @@
+"""The second half of the pipeline: apply, project, announce. What it has done for a batch is durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from typing import TypeVar
+
+from agents.isolation import Isolation
+from agents.items import Applied, Item, Rejected
+from agents.preparing import Prepared
+from agents.stages import announce, project
+from agents.stages.announce import AnnounceStage
+from agents.stages.apply import STAGE as APPLY
+from agents.stages.apply import apply, refusal
+from agents.stages.project import ProjectStage
+from agents.stages.purge import purge
+from agents.stages.reject import reject
+from agents.waiting import wait_out
+from infra.postgres import Database
+from schemas.history import HistoryEntry, RequestOutcome
+
+T = TypeVar("T")
+Check = Callable[[], None]
+
+#: History entries read, projected and announced at a time when a ``delete_all`` is announced.
+_PAGE = 1_000
+
+
+class Storing:
+    """apply, project, announce; and the dead letters of every stage."""
+
+    def __init__(self, database: Database, projecting: ProjectStage, announcing: AnnounceStage) -> None:
+        self._database = database
+        self._projecting = projecting
+        self._announcing = announcing
+        self._apply_isolation = Isolation(APPLY)
+        self._project_isolation = Isolation(project.STAGE)
+
+    async def store(self, prepared: Prepared, check: Check) -> None:
+        """Make a batch durable. ``check`` raises ``RevokedError`` when its partitions are gone."""
+        for rejected in prepared.rejected:
+            await self._set_aside(rejected, check)
+        for barrier, part in _segments(prepared.items):
+            if barrier:
+                await self._store_barrier(part[0], check)
+            else:
+                await self._store_segment(part, prepared, check)
+
+    async def _store_segment(self, items: Sequence[Item], prepared: Prepared, check: Check) -> None:
+        applied: list[Applied] = []
+        rejected: list[Rejected] = []
+
+        async def apply_part(part: Sequence[Item]) -> None:
+            done, refused = await self._on_thread(APPLY, partial(apply, self._database, part), check)
+            applied.extend(done)
+            rejected.extend(refused)
+
+        async def project_part(part: Sequence[Applied]) -> None:
+            ids = {entry.memory.id for one in part for entry in one.history}
+            verify = any(one.repeated for one in part)
+            work = partial(self._projecting.project, ids, prepared.vectors, verify=verify)
+            await wait_out(project.STAGE, work, check)
+
+        for item, error in await self._apply_isolation.run(items, apply_part):
+            rejected.append(Rejected(item.record, error, APPLY, item.request))
+        failed = await self._project_isolation.run(applied, project_part) if applied else []
+        # Postgres holds the change, so its event is announced; the dead letter says that search lacks it.
+        rejected += [Rejected(one.item.record, error, project.STAGE) for one, error in failed]
+        await wait_out(announce.STAGE, lambda: self._announcing.announce(applied), check)
+        for one in rejected:
+            await self._set_aside(one, check)
+
+    async def _store_barrier(self, item: Item, check: Check) -> None:
+        outcome = await self._on_thread(APPLY, partial(purge, self._database, item), check)
+        if error := refusal(outcome, item):
+            await self._set_aside(Rejected(item.record, error, APPLY, item.request), check)
+            return
+        trace = item.record.header("traceparent")
+        async for history in self._pages(outcome, check):
+            ids = [entry.memory.id for entry in history]
+            await wait_out(project.STAGE, partial(self._projecting.project, ids, {}), check)
+            events = [(event, trace) for event in announce.events_of(outcome, history)]
+            await wait_out(announce.STAGE, partial(self._announcing.send, events), check)
+
+    async def _set_aside(self, rejected: Rejected, check: Check) -> None:
+        outcome = None
+        if rejected.request is not None:
+            outcome = await self._on_thread(rejected.stage, partial(reject, self._database, rejected), check)
+        await wait_out(announce.STAGE, partial(self._announcing.set_aside, rejected), check)
+        if outcome is not None:
+            trace = rejected.record.header("traceparent")
+            events = [(event, trace) for event in announce.events_of(outcome, [])]
+            await wait_out(announce.STAGE, partial(self._announcing.send, events), check)
+
+    async def _pages(self, outcome: RequestOutcome, check: Check) -> AsyncIterator[list[HistoryEntry]]:
+        """All that a request changed, in pages; one empty page when it changed nothing."""
+        after = -1
+        while True:
+            read = partial(self._database.request_history, *outcome.key, after, _PAGE)
+            page = await self._on_thread(APPLY, read, check)
+            if page or after < 0:
+                yield page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].index
+
+    async def _on_thread(self, stage: str, work: Callable[[], T], check: Check) -> T:
+        return await wait_out(stage, lambda: asyncio.to_thread(work), check)
+
+
+def _segments(items: Sequence[Item]) -> Iterator[tuple[bool, list[Item]]]:
+    """The items in order, cut so that every ``delete_all`` stands alone."""
+    for barrier, part in groupby(items, key=lambda item: item.request.op == "delete_all"):
+        if barrier:
+            yield from ((True, [item]) for item in part)
+        else:
+            yield False, list(part)

@@ -1,0 +1,50 @@
+"""Waiting out a store that is down: the same work again, until it succeeds or its partitions are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+
+from schemas.problems import StoreUnavailableError
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds between two tries: from the first to the longest.
+_FIRST_WAIT_S: Final = 0.1
+_LONGEST_WAIT_S: Final = 5.0
+
+T = TypeVar("T")
+
+
+class RevokedError(Exception):
+    """The batch's partitions were taken away: drop it, nothing of it was committed."""
+
+
+async def wait_out(stage: str, work: Callable[[], Awaitable[T]], check: Callable[[], None]) -> T:
+    """Do the work; while a store is unavailable, wait and do it again, however long that takes.
+
+    ``check`` is called before each try and raises ``RevokedError`` when there is no point any more. Other
+    exceptions of the work pass through.
+    """
+
+    def report(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log = _log.warning if state.attempt_number == 1 else _log.debug
+        log("waiting for a store", stage=stage, problem=str(error), attempt=state.attempt_number)
+
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(StoreUnavailableError),
+        wait=wait_exponential_jitter(initial=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
+        before_sleep=report,
+    ):
+        with attempt:
+            check()
+            result = await work()
+            tried = attempt.retry_state.attempt_number
+            if tried > 1:
+                seconds = round(attempt.retry_state.seconds_since_start or 0.0, 1)
+                _log.warning("the store is back", stage=stage, tries=tried, seconds=seconds)
+    return result

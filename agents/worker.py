@@ -1,0 +1,118 @@
+"""The worker: a member of the group that runs the pipeline until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import faust
+import structlog
+import uvloop
+
+from agents.components import Components, Configuration, open_components
+from agents.maintenance.sweep import Sweep
+from agents.pipeline import Pipeline
+from agents.preparing import Preparing
+from agents.settings import WorkerSettings
+from agents.storing import Storing
+from infra.onnx import EmbeddingSettings
+from infra.postgres import PostgresSettings
+from infra.weaviate import WeaviateSettings
+from streams.app import Stream
+from streams.settings import KafkaSettings, WindowSettings
+from streams.window import Window
+
+_log = structlog.get_logger(__name__)
+
+
+def run_worker(
+    *,
+    kafka: KafkaSettings,
+    window: WindowSettings,
+    postgres: PostgresSettings,
+    weaviate: WeaviateSettings,
+    embedding: EmbeddingSettings,
+    worker: WorkerSettings,
+) -> int:
+    """Run a worker until SIGTERM or SIGINT; returns the exit code 0. See :func:`serve` for what it raises."""
+    uvloop.run(serve(Configuration(kafka, window, postgres, weaviate, embedding, worker)))
+    return 0
+
+
+async def serve(configuration: Configuration) -> None:
+    """Process requests until SIGTERM or SIGINT.
+
+    Raises ``MisconfiguredError`` when something does not fit, and the error that stopped the pipeline when no
+    record is to blame for it. Nothing is committed that was not done.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    work = asyncio.create_task(_work(configuration), name="worker")
+    stopping = asyncio.create_task(stop.wait(), name="signal")
+    await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        _log.info("stopping")
+        work.cancel()
+    stopping.cancel()
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+async def _work(configuration: Configuration) -> None:
+    async with open_components(configuration) as components:
+        stream = Stream(configuration.kafka)
+        window = Window(configuration.window, stream.pause, stream.resume)
+        _consume(stream, window)
+        app = stream.app
+        await app.start()
+        _log.info("worker started", group=configuration.kafka.group, topic=stream.topic.get_topic_name())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_pipeline(configuration, components, window, stream).run(), name="pipeline")
+                tasks.create_task(_sweep(configuration, components).run(), name="sweep")
+                tasks.create_task(_watch(app), name="faust")
+        finally:
+            await app.stop()
+
+
+def _consume(stream: Stream, window: Window) -> None:
+    """Define the Faust agent that feeds the window, and forget what it fed when partitions change hands."""
+
+    @stream.app.agent(stream.topic, name="memory_requests", concurrency=1)
+    async def memory_requests(requests: faust.StreamT[bytes]) -> None:
+        async for record in stream.records(requests):
+            window.put(record)
+
+    async def forget(*_: object, **__: object) -> None:
+        window.clear()
+
+    stream.app.on_partitions_revoked.connect(forget, weak=False)
+    stream.app.on_partitions_assigned.connect(forget, weak=False)
+
+
+def _pipeline(configuration: Configuration, components: Components, window: Window, stream: Stream) -> Pipeline:
+    preparing = Preparing(components.embedding, configuration.kafka.request_max_bytes, unkeyed=lambda: None)
+    storing = Storing(components.database, components.projecting, components.announcing)
+    return Pipeline(window, preparing, storing, stream)
+
+
+def _sweep(configuration: Configuration, components: Components) -> Sweep:
+    return Sweep(components.database, components.index, components.projecting, configuration.worker)
+
+
+async def _watch(app: faust.App) -> None:
+    """Raise what made Faust crash: without it there is no stream."""
+    await app.wait_until_stopped()
+    raise app.crash_reason or RuntimeError("Faust stopped by itself")

@@ -1,0 +1,126 @@
+"""The tables, as SQLAlchemy Core sees them. Migrations make them; a test compares the two."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    REAL,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata: Final = MetaData()
+
+_LIVE: Final = text("deleted_at IS NULL")
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _entities() -> list[Column[object]]:
+    return [Column(field, Text) for field in ("user_id", "agent_id", "app_id", "run_id")]
+
+
+# Texts have no length here: limits are the schemas' business, a second one could only disagree.
+def _scope(*, project_is_key: bool = False) -> list[Column[object]]:
+    return [
+        Column("project", Text, nullable=False, primary_key=project_is_key),
+        *_entities(),
+    ]
+
+
+def _state() -> list[Column[object]]:
+    return [
+        *_scope(),
+        Column("text", Text, nullable=False),
+        Column("role", Text, nullable=False),
+        Column("name", Text),
+        _time("created_at"),
+        _time("updated_at"),
+        _time("expires_at", nullable=True),
+        _time("deleted_at", nullable=True),
+    ]
+
+
+projects: Final = Table("projects", metadata, Column("id", Text, primary_key=True), _time("created_at"))
+
+api_keys: Final = Table(
+    "api_keys",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    # SHA-256 of the token, in hex. A token is 256 random bits, so a slow hash would add nothing.
+    Column("hash", Text, nullable=False, unique=True),
+    Column("scopes", ARRAY(Text), nullable=False),
+    _time("created_at"),
+    _time("expires_at", nullable=True),
+    _time("revoked_at", nullable=True),
+)
+
+memories: Final = Table(
+    "memories",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("version", Integer, nullable=False),
+    *_state(),
+    Column("metadata", JSONB, nullable=False),
+    Column("vector", ARRAY(REAL)),
+    # When the row was last written, by the database's clock: what the sweep goes by.
+    _time("changed_at"),
+    Index("memories_user", "project", "user_id", "created_at", postgresql_where=_LIVE),
+    Index("memories_agent", "project", "agent_id", "created_at", postgresql_where=_LIVE),
+    Index("memories_app", "project", "app_id", "created_at", postgresql_where=_LIVE),
+    Index("memories_run", "project", "run_id", "created_at", postgresql_where=_LIVE),
+    Index("memories_changed", "changed_at"),
+)
+
+memory_history: Final = Table(
+    "memory_history",
+    metadata,
+    Column("memory_id", Uuid, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    *_state(),
+    # JSON keeps the very text, where JSONB would turn 1e2 into 100 and change the bytes of a repeated event.
+    Column("metadata", JSON, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("previous_text", Text),
+    Column("previous_metadata", JSON),
+    Column("request_id", Text, nullable=False),
+    Column("index", Integer, nullable=False),
+    _time("recorded_at"),
+    UniqueConstraint("project", "request_id", "index", name="memory_history_request"),
+)
+
+requests: Final = Table(
+    "requests",
+    metadata,
+    *_scope(project_is_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("op", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("changes", Integer, nullable=False),
+    Column("infer", Boolean, nullable=False),
+    Column("memory_id", Uuid),
+    Column("reason", Text),
+    Column("detail", Text),
+    # The request itself while it is only accepted, so that it can be published again.
+    Column("payload", JSON),
+    _time("recorded_at"),
+    Index("requests_accepted", "recorded_at", postgresql_where=text("status = 'accepted'")),
+)

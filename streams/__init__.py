@@ -1,0 +1,1 @@
+"""Kafka: topics, producer, the Faust app, windows and commits. Imports the schemas only."""

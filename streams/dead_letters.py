@@ -1,0 +1,28 @@
+"""The dead-letter record: the original bytes, with headers that say why it was set aside."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from schemas.problems import RecordRejectedError
+from streams.records import Record
+
+# The headers that Kafka Connect made customary, so that existing tools read ours.
+_PREFIX: Final = "__connect.errors."
+#: A reason is for a person to read; what is longer would repeat the record itself.
+_DETAIL_LIMIT: Final = 1_000
+
+
+def dead_letter_headers(record: Record, error: RecordRejectedError, stage: str) -> list[tuple[str, bytes]]:
+    """The record's own headers, then where it was read and why it was set aside."""
+    detail = error.detail if len(error.detail) <= _DETAIL_LIMIT else error.detail[: _DETAIL_LIMIT - 1] + "…"
+    reasons = {
+        "topic": record.topic,
+        "partition": str(record.partition),
+        "offset": str(record.offset),
+        "stage": stage,
+        "exception.class.name": error.reason.value,
+        "exception.message": detail,
+    }
+    added = [(_PREFIX + name, text.encode(errors="replace")) for name, text in reasons.items()]
+    return [*record.headers, *added]

@@ -1,0 +1,85 @@
+"""The one way in which we write to Kafka: acknowledged by all replicas."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from schemas.problems import StoreUnavailableError
+from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Producer:
+    """A producer with ``acks=all`` and Java's partitioner (murmur2 of the key).
+
+    It is not Kafka's idempotent producer: that one fails for good after a gap in its sequence, while what we
+    send carries ids of its own and may come twice. Order holds: one request per partition is in flight.
+
+    Must be started in the event loop that uses it: ``start`` and ``stop``, or ``async with``.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect; raises ``StoreUnavailableError`` when no broker answers."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.bootstrap_servers,
+            request_timeout_ms=int(self._settings.request_timeout_s * 1000),
+            acks="all",
+            max_request_size=CLIENT_MAX_BYTES,
+            linger_ms=0,
+        )
+        try:
+            await producer.start()
+        except KafkaConnectionError as error:
+            await producer.stop()
+            raise StoreUnavailableError("Kafka", str(error)) from error
+        self._producer = producer
+
+    async def stop(self) -> None:
+        """Send what is pending, then disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def send(
+        self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers = ()
+    ) -> asyncio.Future[object]:
+        """Hand over one record, waiting while the buffer is full; the future resolves when it is acknowledged."""
+        if self._producer is None:
+            raise StoreUnavailableError("Kafka", "the producer is not connected")
+        try:
+            future: asyncio.Future[object] = await self._producer.send(
+                topic, key=key, value=value, headers=list(headers)
+            )
+        except KafkaError as error:
+            raise StoreUnavailableError("Kafka", f"{topic}: {error!r}") from error
+        return future
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+async def acknowledged(futures: Sequence[asyncio.Future[object]]) -> None:
+    """Wait until every record is acknowledged; raises ``StoreUnavailableError`` if one is not."""
+    results = await asyncio.gather(*futures, return_exceptions=True)
+    for result in results:
+        if isinstance(result, KafkaError):
+            raise StoreUnavailableError("Kafka", f"a record was not acknowledged: {result!r}") from result
+        if isinstance(result, BaseException):
+            raise result

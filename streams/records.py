@@ -1,0 +1,49 @@
+"""A record as it was read from Kafka, and the batch that it travels in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+TopicPartition = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Raw key, value and headers, byte for byte, and where they were read. ``timestamp`` is in Unix seconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: float
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of key and value."""
+        return len(self.key or b"") + len(self.value or b"")
+
+    def header(self, name: str) -> str | None:
+        """The text of the last header of this name."""
+        for key, value in reversed(self.headers):
+            if key == name:
+                return value.decode(errors="replace")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that are processed and committed together, in log order within each partition.
+
+    ``generation`` counts the assignments of partitions: a batch of an older one is dropped.
+    """
+
+    records: Sequence[Record]
+    generation: int
+
+    @property
+    def offsets(self) -> dict[TopicPartition, int]:
+        """The offset to commit for each partition: that of the next record to read."""
+        return {(record.topic, record.partition): record.offset + 1 for record in self.records}

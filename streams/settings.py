@@ -1,0 +1,59 @@
+"""Settings of everything that touches Kafka."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+#: The largest record that the request topic takes, in bytes.
+REQUEST_TOPIC_MAX_BYTES: Final = 4 * MIB
+#: The largest record of the dead-letter topic and of our clients: a request of the largest size must fit with
+#: the headers that say why it was set aside.
+CLIENT_MAX_BYTES: Final = 5 * MIB
+
+
+class KafkaSettings(BaseModel):
+    """How to reach Kafka, and what the topics are called."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bootstrap_servers: str = Field(
+        "127.0.0.1:9092", min_length=1, description="Kafka brokers to begin with: host:port, comma-separated."
+    )
+    topic_prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,100}$",
+        description="Put before the name of every topic, so that systems can share a cluster.",
+    )
+    group: str = Field("agentmem-workers", min_length=1, description="The consumer group of the workers.")
+    partitions: int = Field(6, ge=1, le=1000, description="Partitions of a topic when it is created.")
+    replication_factor: int = Field(1, ge=1, le=9, description="Copies of each partition when a topic is created.")
+    retention_hours: int = Field(168, ge=1, description="How long topics keep records, in hours, when created.")
+    request_max_bytes: int = Field(
+        MIB,
+        ge=KIB,
+        le=REQUEST_TOPIC_MAX_BYTES,
+        description="A larger request value, in bytes, is dead-lettered.",
+    )
+    session_timeout_s: float = Field(
+        10.0, ge=6, le=300, description="A worker not heard of for this many seconds loses its partitions."
+    )
+    request_timeout_s: float = Field(
+        20.0, ge=1, le=300, description="How long one call to a broker may take, in seconds."
+    )
+
+
+class WindowSettings(BaseModel):
+    """When a batch closes: at the first of these."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_records: int = Field(256, ge=1, le=10_000, description="Records in a batch at most.")
+    max_bytes: int = Field(4 * MIB, ge=KIB, description="Bytes of record values in a batch at most.")
+    max_wait_ms: float = Field(
+        10.0, ge=0, le=60_000, description="How long a batch waits for more after its first record, in ms."
+    )

@@ -1,0 +1,85 @@
+"""The three topics: their names and how they are made."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from schemas.problems import MisconfiguredError, StoreUnavailableError
+from streams.settings import CLIENT_MAX_BYTES, REQUEST_TOPIC_MAX_BYTES, KafkaSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics' names, prefix included."""
+
+    requests: str
+    events: str
+    dead_letters: str
+
+    @classmethod
+    def of(cls, settings: KafkaSettings) -> Topics:
+        prefix = settings.topic_prefix
+        return cls(f"{prefix}memory-requests", f"{prefix}memory-events", f"{prefix}memory-dlq")
+
+
+async def ensure_topics(settings: KafkaSettings) -> dict[str, bool]:
+    """Make the topics that are missing.
+
+    Returns each topic's name and whether it was made now. An existing topic is left as it is.
+    Raises ``StoreUnavailableError`` when Kafka does not answer, ``MisconfiguredError`` when it refuses.
+    """
+    topics = Topics.of(settings)
+    retention = str(settings.retention_hours * 3_600_000)
+    limits = {
+        topics.requests: REQUEST_TOPIC_MAX_BYTES,
+        topics.events: CLIENT_MAX_BYTES,
+        topics.dead_letters: CLIENT_MAX_BYTES,
+    }
+    async with _admin(settings) as admin:
+        response = await admin.create_topics(
+            [
+                NewTopic(
+                    name=name,
+                    num_partitions=settings.partitions,
+                    replication_factor=settings.replication_factor,
+                    topic_configs={"max.message.bytes": str(limit), "retention.ms": retention},
+                )
+                for name, limit in limits.items()
+            ]
+        )
+    made = {}
+    for name, code, *rest in response.topic_errors:
+        refusal = for_code(code)
+        if code and refusal is not TopicAlreadyExistsError:
+            detail = rest[0] if rest else ""
+            raise MisconfiguredError(f"Kafka refuses to make topic {name}: {refusal.__name__} {detail}")
+        made[name] = not code
+    return made
+
+
+async def missing_topics(settings: KafkaSettings) -> list[str]:
+    """Those of the topics that Kafka does not have. Raises ``StoreUnavailableError``."""
+    topics = Topics.of(settings)
+    async with _admin(settings) as admin:
+        present = await admin.list_topics()
+    return [name for name in (topics.requests, topics.events, topics.dead_letters) if name not in present]
+
+
+@asynccontextmanager
+async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.bootstrap_servers,
+        request_timeout_ms=int(settings.request_timeout_s * 1000),
+    )
+    try:
+        await admin.start()
+        yield admin
+    except KafkaError as error:
+        raise StoreUnavailableError("Kafka", f"{settings.bootstrap_servers}: {error!r}") from error
+    finally:
+        await admin.close()

@@ -1,0 +1,115 @@
+"""A naive model of AgentMem: requests applied one by one to plain dictionaries. The oracle of many tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from schemas.identity import memory_id
+from schemas.requests import MemoryRequest
+
+
+@dataclass
+class NaiveRow:
+    """What is known of a memory, without times."""
+
+    scope: tuple[str | None, ...]
+    text: str
+    metadata: dict[str, Any]
+    version: int = 1
+    expires: object = None
+    deleted: bool = False
+    role: str = "user"
+    name: str | None = None
+
+
+@dataclass
+class NaiveModel:
+    """Applies requests in the order given; a repeated request id changes nothing."""
+
+    rows: dict[UUID, NaiveRow] = field(default_factory=dict)
+    #: Number of history entries of each memory.
+    versions: dict[UUID, list[str]] = field(default_factory=dict)
+    #: For each request: succeeded, unchanged, or the reason of its failure; and how many changes.
+    outcomes: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+
+    def apply_all(self, requests: Iterable[MemoryRequest]) -> None:
+        for request in requests:
+            self.apply(request)
+
+    def apply(self, request: MemoryRequest) -> None:
+        key = request.project, request.request_id
+        if key not in self.outcomes:
+            self.outcomes[key] = getattr(self, f"_{request.op}")(request)
+
+    def _add(self, request: MemoryRequest) -> tuple[str, int]:
+        for index, message in enumerate(request.contents):
+            id = memory_id(request.project, request.request_id, index)
+            self.rows[id] = NaiveRow(
+                _ids(request),
+                message.content,
+                request.metadata or {},
+                expires=request.expiration_date,
+                role=message.role,
+                name=message.name,
+            )
+            self.versions[id] = ["added"]
+        return "succeeded", len(request.contents)
+
+    def _update(self, request: MemoryRequest) -> tuple[str, int]:
+        row, problem = self._find(request)
+        if row is None:
+            return problem, 0
+        before = (row.text, row.metadata, row.expires)
+        if request.text is not None:
+            row.text = request.text
+        if request.metadata is not None:
+            row.metadata = request.metadata
+        if "expiration_date" in request.model_fields_set:
+            row.expires = request.expiration_date
+        if before == (row.text, row.metadata, row.expires):
+            return "unchanged", 0
+        return self._changed(request.memory_id, row, "updated")
+
+    def _delete(self, request: MemoryRequest) -> tuple[str, int]:
+        row, problem = self._find(request)
+        if row is None:
+            return problem, 0
+        row.deleted = True
+        return self._changed(request.memory_id, row, "deleted")
+
+    def _delete_all(self, request: MemoryRequest) -> tuple[str, int]:
+        wanted = _ids(request)
+        gone = 0
+        for id, row in self.rows.items():
+            fits = row.scope[0] == wanted[0] and all(
+                want in (None, has) for want, has in zip(wanted[1:], row.scope[1:], strict=True)
+            )
+            if fits and not row.deleted:
+                row.deleted = True
+                self._changed(id, row, "deleted")
+                gone += 1
+        return ("succeeded", gone) if gone else ("unchanged", 0)
+
+    def _find(self, request: MemoryRequest) -> tuple[NaiveRow | None, str]:
+        assert request.memory_id is not None
+        row = self.rows.get(request.memory_id)
+        if row is None or row.deleted or row.scope[0] != request.project:
+            return None, "not_found"
+        if any(want not in (None, has) for want, has in zip(_ids(request)[1:], row.scope[1:], strict=True)):
+            return None, "not_found"
+        if request.expected_version not in (None, row.version):
+            return None, "version_conflict"
+        return row, ""
+
+    def _changed(self, id: UUID | None, row: NaiveRow, kind: str) -> tuple[str, int]:
+        assert id is not None
+        row.version += 1
+        self.versions[id].append(kind)
+        return "succeeded", 1
+
+
+def _ids(request: MemoryRequest) -> tuple[str | None, ...]:
+    return request.project, request.user_id, request.agent_id, request.app_id, request.run_id
