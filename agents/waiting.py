@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from schemas.problems import StoreUnavailableError
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds between two tries: from the first to the longest.
+#: Seconds between two tries, at most: after the first, and in the long run.
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 5.0
 
@@ -37,7 +37,7 @@ async def wait_out(stage: str, work: Callable[[], Awaitable[T]], check: Callable
 
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailableError),
-        wait=wait_exponential_jitter(initial=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
+        wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
         before_sleep=report,
     ):
         with attempt:

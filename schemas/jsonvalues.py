@@ -7,11 +7,12 @@ from typing import Any, Final
 
 #: How deep metadata may nest. Above the deepest real document, below what any of our JSON tools can write.
 MAX_DEPTH: Final = 100
-_INT64: Final = range(-(2**63), 2**63)
+#: What both our JSON writer and a JSON column of Postgres keep exactly.
+_WHOLE: Final = range(-(2**63), 2**64)
 
 
 def canonical_value(value: Any, levels: int = MAX_DEPTH) -> Any:
-    """The value with each number in one form: whole ones as 64-bit integers, all others as doubles.
+    """The value with each number in one form: whole ones of 64 bits as integers, all others as doubles.
 
     JSON knows one kind of number: a store may give 1e3 back as 1000, and 1e22 as an integer of 23 digits.
     Raises ``ValueError`` for what cannot be stored: NaN, infinity, lone surrogates, objects and arrays nested
@@ -43,7 +44,7 @@ def _text(value: str) -> str:
 
 def _number(value: int | float) -> int | float:
     if isinstance(value, int):
-        if value in _INT64:
+        if value in _WHOLE:
             return value
         try:
             return float(value)
@@ -51,4 +52,4 @@ def _number(value: int | float) -> int | float:
             raise ValueError("a number beyond the range of doubles") from error
     if not math.isfinite(value):
         raise ValueError("NaN and infinity are not JSON numbers")
-    return whole if value.is_integer() and (whole := int(value)) in _INT64 else value
+    return whole if value.is_integer() and (whole := int(value)) in _WHOLE else value

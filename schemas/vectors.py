@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from schemas.problems import DeadLetterReason, RecordRejectedError
@@ -12,8 +13,13 @@ from schemas.problems import DeadLetterReason, RecordRejectedError
 _MIN_LENGTH: Final = 1e-12
 
 
+def float32(vector: Iterable[float]) -> list[float]:
+    """The vector with each number rounded to 32 bits, as the stores keep it."""
+    return array("f", vector).tolist()
+
+
 def unit_vector(vector: Sequence[float]) -> list[float]:
-    """The vector scaled to length 1.
+    """The vector scaled to length 1, in 32-bit numbers.
 
     Raises ``RecordRejectedError`` for one that is not finite or has no direction.
     """
@@ -22,7 +28,7 @@ def unit_vector(vector: Sequence[float]) -> list[float]:
         raise RecordRejectedError(
             DeadLetterReason.INVALID_VECTOR, "the vector must be finite and must not be zero"
         )
-    return [value / length for value in vector]
+    return float32(value / length for value in vector)
 
 
 def check_vector(vector: Sequence[float], dimension: int) -> None:

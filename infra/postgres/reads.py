@@ -18,7 +18,7 @@ from schemas.scope import Scope
 def current(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Memory]:
     """The rows of these memories as they stand, deleted ones too."""
     statement = select(memories).where(memories.c.id.in_(list(ids)))
-    return {row.id: memory_of(row, vector=row.vector) for row in connection.execute(statement)}
+    return {row.id: memory_of(row) for row in connection.execute(statement)}
 
 
 def versions(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, int]:
@@ -35,7 +35,7 @@ def changed_between(
     if last is not None:
         conditions.append(memories.c.id > last)
     statement = select(memories).where(*conditions).order_by(memories.c.id).limit(limit)
-    return [memory_of(row, vector=row.vector) for row in connection.execute(statement)]
+    return [memory_of(row) for row in connection.execute(statement)]
 
 
 def _served(project: str, show_expired: bool) -> list[ColumnElement[bool]]:

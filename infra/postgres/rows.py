@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 import orjson
 from sqlalchemy import Connection, Row, Table, TextClause, text
@@ -15,6 +14,7 @@ from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestSta
 from schemas.memories import Memory
 from schemas.problems import DeadLetterReason, FailureReason
 from schemas.scope import Scope
+from schemas.vectors import float32
 
 _FAILURES = frozenset(FailureReason)
 
@@ -23,9 +23,12 @@ def scope_of(row: Row[Any]) -> Scope:
     return Scope(row.project, row.user_id, row.agent_id, row.app_id, row.run_id)
 
 
-def memory_of(row: Row[Any], *, id: UUID | None = None, vector: list[float] | None = None) -> Memory:
+def memory_of(row: Row[Any]) -> Memory:
+    """The memory in a row of ``memories``, or of ``memory_history``, which has no vector."""
+    columns = row._mapping
+    vector = columns.get("vector")
     return Memory(
-        id=id or row.id,
+        id=columns.get("memory_id") or row.id,
         scope=scope_of(row),
         text=row.text,
         version=row.version,
@@ -36,14 +39,14 @@ def memory_of(row: Row[Any], *, id: UUID | None = None, vector: list[float] | No
         metadata=row.metadata,
         expires_at=row.expires_at,
         deleted_at=row.deleted_at,
-        vector=vector,
+        vector=None if vector is None else float32(vector),
     )
 
 
 def entry_of(row: Row[Any]) -> HistoryEntry:
     return HistoryEntry(
         kind=ChangeKind(row.kind),
-        memory=memory_of(row, id=row.memory_id),
+        memory=memory_of(row),
         previous_text=row.previous_text,
         previous_metadata=row.previous_metadata,
         request_id=row.request_id,

@@ -67,7 +67,7 @@ class Transaction:
         if not wanted:
             return {}
         statement = select(memories).where(memories.c.id.in_(wanted)).order_by(memories.c.id).with_for_update()
-        return {row.id: memory_of(row, vector=row.vector) for row in self._connection.execute(statement)}
+        return {row.id: memory_of(row) for row in self._connection.execute(statement)}
 
     def history(self, keys: Iterable[RequestKey]) -> dict[RequestKey, list[HistoryEntry]]:
         """What these requests changed, each in the order of ``index``."""
@@ -122,4 +122,4 @@ class Transaction:
             .limit(limit)
             .with_for_update()
         )
-        return [memory_of(row, vector=row.vector) for row in self._connection.execute(statement)]
+        return [memory_of(row) for row in self._connection.execute(statement)]

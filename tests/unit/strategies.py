@@ -10,7 +10,7 @@ from schemas.identity import memory_id
 from schemas.requests import MemoryRequest
 
 TEXTS = st.sampled_from(["likes tea", "likes coffee", "lives in Bern", "Grüße 🌍"])
-METADATA = st.one_of(st.none(), st.just({}), st.dictionaries(st.sampled_from("ab"), st.integers(0, 2), max_size=2))
+METADATA: st.SearchStrategy[dict[str, Any] | None] = st.one_of(st.none(), st.just({}), st.dictionaries(st.sampled_from("ab"), st.integers(0, 2), max_size=2))
 EXPIRY = st.sampled_from(["2030-01-31", "2031-01-31T10:00:00Z"])
 PROJECTS = st.sampled_from(["default", "other"])
 USERS = st.sampled_from(["alice", "alice-2", "bob"])
@@ -23,7 +23,8 @@ def requests(draw: st.DrawFn, *, barriers: bool = False, max_size: int = 30) -> 
     ops = ["add", "update", "delete", *(["delete_all"] if barriers else [])]
     for number in range(draw(st.integers(0, max_size))):
         if made and draw(st.integers(0, 9)) == 0:
-            made.append(draw(st.sampled_from(made)))  # a redelivery
+            again: MemoryRequest = draw(st.sampled_from(made))  # a redelivery
+            made.append(again)
             continue
         op = draw(st.sampled_from(ops))
         fields: dict[str, Any] = {"request_id": f"r{number}", "op": op, "project": draw(PROJECTS)}

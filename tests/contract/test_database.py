@@ -1,0 +1,213 @@
+"""What the rest of AgentMem relies on in Postgres."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from agents.items import Item
+from agents.stages.apply import apply
+from infra.postgres import Database, PostgresSettings
+from infra.postgres.engine import make_engine
+from infra.postgres.migrate import downgrade, pending, upgrade
+from infra.postgres.tables import metadata
+from schemas.history import RequestStatus
+from schemas.memories import Memory
+from schemas.problems import BatchRejectedError, MisconfiguredError, RecordRejectedError, StoreUnavailableError
+from schemas.requests import MemoryRequest
+from schemas.scope import Scope
+from streams.records import Record
+
+
+@pytest.fixture
+def database(postgres_settings: PostgresSettings) -> Iterator[Database]:
+    database = Database(postgres_settings)
+    yield database
+    database.close()
+
+
+def item(**fields: Any) -> Item:
+    fields = {"request_id": str(uuid4()), "op": "add", "user_id": "alice", **fields}
+    return Item(Record("t", 0, 0, 0.0, None, b""), MemoryRequest.model_validate(fields))
+
+
+def add(database: Database, **fields: Any) -> Memory:
+    applied, _ = apply(database, [item(text="likes tea", **fields)])
+    return applied[0].history[0].memory
+
+
+def test_the_migrations_make_the_tables_that_the_code_expects(postgres_settings: PostgresSettings) -> None:
+    engine = make_engine(postgres_settings)
+    try:
+        with engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    finally:
+        engine.dispose()
+
+
+def test_migrating_down_and_up_again(postgres_settings: PostgresSettings, database: Database) -> None:
+    add(database)
+    assert not pending(postgres_settings)
+    assert upgrade(postgres_settings) == []
+    downgrade(postgres_settings)
+    assert pending(postgres_settings)
+    assert upgrade(postgres_settings) == ["0001"]
+
+
+def test_two_migrations_at_once_both_succeed(postgres_settings: PostgresSettings) -> None:
+    downgrade(postgres_settings)
+    with ThreadPoolExecutor() as threads:
+        results = list(threads.map(lambda _: upgrade(postgres_settings), range(3)))
+    assert sorted(results) == [[], [], ["0001"]]
+
+
+def test_a_live_memory_is_the_projects_own(database: Database) -> None:
+    memory = add(database, project="p")
+    assert database.memory("p", memory.id) == memory
+    assert database.memory("q", memory.id) is None
+    assert database.history("q", memory.id) == []
+
+
+def test_deleted_and_expired_memories_are_not_served(database: Database) -> None:
+    gone = add(database)
+    expired = add(database, expiration_date="2020-01-01")
+    apply(database, [item(op="delete", memory_id=gone.id)])
+    assert database.memories("default", [gone.id, expired.id]) == {}
+    assert database.memories("default", [gone.id, expired.id], show_expired=True) == {expired.id: expired}
+    assert database.current([gone.id])[gone.id].deleted_at is not None
+
+
+def test_lists_are_exact_newest_first_and_paged(database: Database) -> None:
+    first = datetime(2024, 1, 1, tzinfo=UTC)
+    memories = [add(database, timestamp=first + timedelta(days=day)) for day in range(5)]
+    for other in ("alice-2", "ALICE", "bob alice", " alice"):
+        add(database, user_id=other)
+    add(database, project="q")
+    total, page = database.list_memories(Scope("default", "alice"), limit=2, offset=1)
+    assert total == 5
+    assert [memory.id for memory in page] == [memories[3].id, memories[2].id]
+
+
+def test_accepting_twice_is_accepting_once(database: Database) -> None:
+    request = item(text="likes tea").request
+    first = database.accept(request)
+    assert first.status is RequestStatus.ACCEPTED
+    assert database.accept(request) == first
+    other = request.model_copy(update={"text": "likes coffee"})
+    with pytest.raises(RecordRejectedError, match="was used for another request"):
+        database.accept(other)
+
+
+def test_an_accepted_request_is_closed_by_its_record(database: Database) -> None:
+    one = item(text="likes tea")
+    database.accept(one.request)
+    apply(database, [one])
+    outcome = database.outcome("default", one.request.request_id)
+    assert outcome is not None
+    assert (outcome.status, outcome.changes) == (RequestStatus.SUCCEEDED, 1)
+    assert database.accept(one.request) == outcome
+
+
+def test_changed_between_pages_through_recent_changes(database: Database) -> None:
+    before = database.now()
+    ids = sorted(add(database).id for _ in range(5))
+    after = database.now()
+    page = database.changed_between(before, after, limit=3)
+    rest = database.changed_between(before, after, last=page[-1].id, limit=3)
+    assert [memory.id for memory in [*page, *rest]] == ids
+    assert database.changed_between(after, after + timedelta(hours=1)) == []
+
+
+def test_keys_are_found_by_their_token_only(database: Database, postgres_settings: PostgresSettings) -> None:
+    token = database.create_api_key("p", "ci")
+    key = database.api_key(token)
+    assert key is not None
+    assert (key.project, key.name, key.scopes) == ("p", "ci", frozenset({"read", "write"}))
+    assert database.api_key(token + "x") is None
+    engine = make_engine(postgres_settings)
+    with engine.begin() as connection:
+        assert token not in str(connection.execute(text("SELECT * FROM api_keys")).all())
+        connection.execute(text("UPDATE api_keys SET revoked_at = now()"))
+    engine.dispose()
+    assert database.api_key(token) is None
+
+
+def test_two_workers_with_the_same_requests_apply_them_once(database: Database) -> None:
+    items = [item(request_id=f"r{number}", text=f"text {number}") for number in range(50)]
+    start = threading.Barrier(4)
+
+    def work(_: int) -> int:
+        start.wait()
+        while True:
+            try:
+                applied, _rejected = apply(database, items)
+            except StoreUnavailableError:
+                continue  # what the pipeline does: the other one was faster
+            return sum(not one.repeated for one in applied)
+
+    with ThreadPoolExecutor(4) as threads:
+        fresh = list(threads.map(work, range(4)))
+    assert sum(fresh) == 50
+    total, _ = database.list_memories(Scope("default", "alice"), limit=1)
+    assert total == 50
+
+
+def test_two_workers_that_change_the_same_memories_in_other_order_do_not_deadlock(database: Database) -> None:
+    memories = [add(database) for _ in range(20)]
+
+    def work(order: int) -> None:
+        for round_ in range(5):
+            updates = [
+                item(op="update", memory_id=memory.id, text=f"text {order} {round_}")
+                for memory in memories[::order]
+            ]
+            apply(database, updates)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(work, [1, -1]))
+    assert {memory.version for memory in database.current([m.id for m in memories]).values()} == {11}
+
+
+def test_a_text_that_postgres_refuses_is_the_records_fault(database: Database) -> None:
+    fields = {"request_id": "r", "op": "add", "user_id": "alice", "text": "a\0b"}
+    bad = Item(Record("t", 0, 0, 0.0, None, b""), MemoryRequest.model_validate(fields))
+    with pytest.raises(BatchRejectedError, match="refuses the data"):
+        apply(database, [bad])
+    assert database.outcome("default", "r") is None
+
+
+def test_a_missing_table_stops_the_process(database: Database, postgres_settings: PostgresSettings) -> None:
+    downgrade(postgres_settings)
+    with pytest.raises(MisconfiguredError, match="agentmem migrate"):
+        add(database)
+
+
+def test_a_database_that_is_not_there_is_waited_for() -> None:
+    database = Database(PostgresSettings(dsn=SecretStr("postgresql://u:p@127.0.0.1:1/none"), connect_timeout_s=1))
+    with pytest.raises(StoreUnavailableError):
+        database.ping()
+
+
+def test_a_wrong_dsn_is_told() -> None:
+    with pytest.raises(MisconfiguredError, match="not a URL"):
+        Database(PostgresSettings(dsn=SecretStr("nonsense")))
+
+
+def test_a_connection_that_died_is_replaced(database: Database, postgres_settings: PostgresSettings) -> None:
+    database.ping()
+    engine = make_engine(postgres_settings, "killer")
+    with engine.begin() as connection:
+        kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentmem'"
+        connection.execute(text(f"{kill} AND datname = current_database()"))
+    engine.dispose()
+    database.ping()
