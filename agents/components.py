@@ -11,12 +11,13 @@ from agents.settings import WorkerSettings
 from agents.stages.announce import AnnounceStage
 from agents.stages.embed import EmbedStage
 from agents.stages.project import ProjectStage
-from agents.waiting import wait_out
+from agents.waiting import Waiting
 from infra.onnx import EmbeddingSettings, load_embedder
 from infra.postgres import Database, PostgresSettings
 from infra.postgres.migrate import pending
 from infra.weaviate import VectorIndex, WeaviateSettings
 from schemas.problems import MisconfiguredError
+from streams.lag import LagReader
 from streams.producer import Producer
 from streams.settings import KafkaSettings, WindowSettings
 from streams.topics import Topics, missing_topics
@@ -43,10 +44,11 @@ class Components:
     embedding: EmbedStage
     projecting: ProjectStage
     announcing: AnnounceStage
+    lag: LagReader
 
 
 @asynccontextmanager
-async def open_components(configuration: Configuration) -> AsyncIterator[Components]:
+async def open_components(configuration: Configuration, waiting: Waiting) -> AsyncIterator[Components]:
     """Open everything, waiting for stores that are not there yet.
 
     Raises ``MisconfiguredError`` when the schema, the topics, the model or the index do not fit.
@@ -56,24 +58,26 @@ async def open_components(configuration: Configuration) -> AsyncIterator[Compone
     index = VectorIndex(configuration.weaviate)
     producer = Producer(configuration.kafka)
     embedding = EmbedStage(embedder)
+    lag = LagReader(configuration.kafka)
+
+    async def start(component: str, work: Callable[[], Awaitable[object]]) -> None:
+        await waiting.out(f"start of {component}", work, lambda: None)
+
     try:
-        await _start("Postgres", lambda: asyncio.to_thread(_check_schema, configuration.postgres))
-        await _start("Weaviate", index.open)
-        await _start("Weaviate", lambda: index.ensure(embedder.identity))
-        await _start("Kafka", lambda: _check_topics(configuration.kafka))
-        await _start("Kafka", producer.start)
+        await start("Postgres", lambda: asyncio.to_thread(_check_schema, configuration.postgres))
+        await start("Weaviate", index.open)
+        await start("Weaviate", lambda: index.ensure(embedder.identity))
+        await start("Kafka", lambda: _check_topics(configuration.kafka))
+        await start("Kafka", producer.start)
         topics = Topics.of(configuration.kafka)
         projecting = ProjectStage(database, index, embedding)
-        yield Components(database, index, embedding, projecting, AnnounceStage(producer, topics))
+        yield Components(database, index, embedding, projecting, AnnounceStage(producer, topics), lag)
     finally:
+        await lag.close()
         await producer.stop()
         await index.close()
         database.close()
         embedding.close()
-
-
-async def _start(component: str, work: Callable[[], Awaitable[object]]) -> None:
-    await wait_out(f"start of {component}", work, lambda: None)
 
 
 def _check_schema(settings: PostgresSettings) -> None:

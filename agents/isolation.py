@@ -43,7 +43,7 @@ class Isolation:
         ``work`` is called again with parts of the batch after it failed, so it must be harmless to repeat.
         Raises ``SystemicError`` when every item fails unexpectedly.
         """
-        failures = await self._split(items, work)
+        failures = await self._split(items, work) if items else []
         unexpected = [error for _, error in failures if _is_unexpected(error)]
         if unexpected and len(unexpected) == len(items):
             self._lone_failures += 1

@@ -10,13 +10,15 @@ hand are dropped: nothing of them was committed, so whoever reads these partitio
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 
 import structlog
 
 from agents.preparing import Prepared, Preparing
 from agents.storing import Storing
-from agents.waiting import RevokedError, wait_out
+from agents.waiting import RevokedError, Waiting
+from infra.telemetry.metrics import EVENT_LATENCY, QUEUE, RECORDS
 from streams.app import Stream
 from streams.records import Batch
 from streams.window import Window
@@ -27,11 +29,14 @@ _log = structlog.get_logger(__name__)
 class Pipeline:
     """Runs batches of a window through all stages, until it is cancelled or fails for good."""
 
-    def __init__(self, window: Window, preparing: Preparing, storing: Storing, stream: Stream) -> None:
+    def __init__(
+        self, window: Window, preparing: Preparing, storing: Storing, stream: Stream, waiting: Waiting
+    ) -> None:
         self._window = window
         self._preparing = preparing
         self._storing = storing
         self._stream = stream
+        self._waiting = waiting
 
     async def run(self) -> None:
         """Process batches for ever. Raises the error that no record is to blame for."""
@@ -44,6 +49,7 @@ class Pipeline:
     async def _prepare_all(self, prepared: asyncio.Queue[Prepared]) -> None:
         while True:
             batch = await self._window.batch()
+            QUEUE.set(self._window.depth)
             await prepared.put(await self._preparing.prepare(batch))
 
     async def _store_all(self, prepared: asyncio.Queue[Prepared]) -> None:
@@ -56,8 +62,12 @@ class Pipeline:
         try:
             check()
             await self._storing.store(prepared, check)
-            await wait_out("commit", partial(self._commit, batch), check)
+            now = time.time()
+            for record in batch.records:
+                EVENT_LATENCY.observe(now - record.timestamp)
+            await self._waiting.out("commit", partial(self._commit, batch), check)
         except RevokedError:
+            RECORDS.labels("dropped").inc(len(batch.records))
             _log.info("batch dropped: its partitions were taken away", records=len(batch.records))
 
     async def _commit(self, batch: Batch) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents.isolation import Isolation
 from agents.items import Item, Rejected
 from agents.stages.decode import decode
 from agents.stages.embed import EmbedStage, Vectors
+from infra.telemetry.metrics import BATCH_RECORDS, STAGE_SECONDS, UNKEYED
 from schemas.problems import RecordRejectedError
 from streams.records import Batch, Record
 
@@ -26,24 +27,26 @@ class Prepared:
 class Preparing:
     """decode, embed."""
 
-    def __init__(self, embedding: EmbedStage, max_record_bytes: int, unkeyed: Callable[[], None]) -> None:
+    def __init__(self, embedding: EmbedStage, max_record_bytes: int) -> None:
         self._embedding = embedding
         self._max_record_bytes = max_record_bytes
-        self._unkeyed = unkeyed
         self._isolation = Isolation("embed")
 
     async def prepare(self, batch: Batch) -> Prepared:
         """Decode and embed a batch."""
+        BATCH_RECORDS.observe(len(batch.records))
         rejected: list[Rejected] = []
         items: list[Item] = []
-        for record in batch.records:
-            self._decode(record, items, rejected)
+        with STAGE_SECONDS.labels("decode").time():
+            for record in batch.records:
+                self._decode(record, items, rejected)
         vectors: Vectors = {}
 
         async def embed(part: Sequence[Item]) -> None:
             vectors.update(await self._embedding.embed_items(part))
 
-        failed = await self._isolation.run(items, embed) if items else []
+        with STAGE_SECONDS.labels("embed").time():
+            failed = await self._isolation.run(items, embed)
         faulty = {id(item) for item, _ in failed}
         rejected += [Rejected(item.record, error, "embed", item.request) for item, error in failed]
         return Prepared(batch, [item for item in items if id(item) not in faulty], rejected, vectors)
@@ -62,4 +65,4 @@ class Preparing:
         items.append(item)
         # An update or delete may leave the scope out; then its right key is not known here.
         if request.scope.ids and record.key != request.scope.key.encode():
-            self._unkeyed()
+            UNKEYED.inc()

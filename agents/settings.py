@@ -10,6 +10,14 @@ class WorkerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    host: str = Field("127.0.0.1", description="The address of the worker's health and metrics port.")
+    port: int = Field(0, ge=0, le=65_535, description="The worker's health and metrics port; 0: none.")
+    watchdog_s: float = Field(
+        120.0,
+        ge=10,
+        le=86_400,
+        description="A worker with work and all stores up that commits nothing for so many seconds ends.",
+    )
     sweep_interval_s: float = Field(
         60.0,
         gt=0,

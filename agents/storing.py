@@ -18,9 +18,10 @@ from agents.stages.apply import apply, refusal
 from agents.stages.project import ProjectStage
 from agents.stages.purge import purge
 from agents.stages.reject import reject
-from agents.waiting import wait_out
+from agents.waiting import Waiting
 from infra.postgres import Database
-from schemas.history import HistoryEntry, RequestOutcome
+from infra.telemetry.metrics import DEAD_LETTERS, RECORDS
+from schemas.history import HistoryEntry, RequestOutcome, RequestStatus
 
 T = TypeVar("T")
 Check = Callable[[], None]
@@ -32,7 +33,10 @@ _PAGE = 1_000
 class Storing:
     """apply, project, announce; and the dead letters of every stage."""
 
-    def __init__(self, database: Database, projecting: ProjectStage, announcing: AnnounceStage) -> None:
+    def __init__(
+        self, database: Database, projecting: ProjectStage, announcing: AnnounceStage, waiting: Waiting
+    ) -> None:
+        self._waiting = waiting
         self._database = database
         self._projecting = projecting
         self._announcing = announcing
@@ -62,38 +66,62 @@ class Storing:
             ids = {entry.memory.id for one in part for entry in one.history}
             verify = any(one.repeated for one in part)
             work = partial(self._projecting.project, ids, prepared.vectors, verify=verify)
-            await wait_out(project.STAGE, work, check)
+            await self._waiting.out(project.STAGE, work, check)
 
         for item, error in await self._apply_isolation.run(items, apply_part):
             rejected.append(Rejected(item.record, error, APPLY, item.request))
-        failed = await self._project_isolation.run(applied, project_part) if applied else []
+        failed = await self._project_isolation.run(applied, project_part)
         # Postgres holds the change, so its event is announced; the dead letter says that search lacks it.
         rejected += [Rejected(one.item.record, error, project.STAGE) for one, error in failed]
-        await wait_out(announce.STAGE, lambda: self._announcing.announce(applied), check)
+        await self._waiting.out(announce.STAGE, partial(self._announcing.announce, applied), check)
         for one in rejected:
             await self._set_aside(one, check)
+        repeated = sum(one.repeated for one in applied)
+        RECORDS.labels("repeated").inc(repeated)
+        RECORDS.labels("applied").inc(len(applied) - repeated)
 
     async def _store_barrier(self, item: Item, check: Check) -> None:
-        outcome = await self._on_thread(APPLY, partial(purge, self._database, item), check)
-        if error := refusal(outcome, item):
+        known = await self._on_thread(APPLY, partial(self._database.outcome, *item.key), check)
+        repeated = known is not None and known.status is not RequestStatus.ACCEPTED
+        done: list[RequestOutcome] = []
+
+        async def purge_all(_: Sequence[Item]) -> None:
+            outcome = await self._on_thread(APPLY, partial(purge, self._database, item), check)
+            while (error := refusal(outcome, item)) is None and outcome.is_open:
+                outcome = await self._on_thread(APPLY, partial(purge, self._database, item), check)
+            if error is not None:
+                raise error
+            done.append(outcome)
+
+        for _, error in await self._apply_isolation.run([item], purge_all):
             await self._set_aside(Rejected(item.record, error, APPLY, item.request), check)
-            return
+        for outcome in done:
+            await self._announce_barrier(item, outcome, repeated, check)
+            RECORDS.labels("repeated" if repeated else "applied").inc()
+
+    async def _announce_barrier(self, item: Item, outcome: RequestOutcome, repeated: bool, check: Check) -> None:
         trace = item.record.header("traceparent")
         async for history in self._pages(outcome, check):
             ids = [entry.memory.id for entry in history]
-            await wait_out(project.STAGE, partial(self._projecting.project, ids, {}), check)
-            events = [(event, trace) for event in announce.events_of(outcome, history)]
-            await wait_out(announce.STAGE, partial(self._announcing.send, events), check)
+            work = partial(self._projecting.project, ids, {}, verify=repeated)
+            await self._waiting.out(project.STAGE, work, check)
+            await self._send(outcome, history, trace, check)
 
     async def _set_aside(self, rejected: Rejected, check: Check) -> None:
         outcome = None
         if rejected.request is not None:
             outcome = await self._on_thread(rejected.stage, partial(reject, self._database, rejected), check)
-        await wait_out(announce.STAGE, partial(self._announcing.set_aside, rejected), check)
+        await self._waiting.out(announce.STAGE, partial(self._announcing.set_aside, rejected), check)
         if outcome is not None:
-            trace = rejected.record.header("traceparent")
-            events = [(event, trace) for event in announce.events_of(outcome, [])]
-            await wait_out(announce.STAGE, partial(self._announcing.send, events), check)
+            await self._send(outcome, [], rejected.record.header("traceparent"), check)
+        DEAD_LETTERS.labels(rejected.error.reason, rejected.stage).inc()
+        RECORDS.labels("dead_lettered").inc()
+
+    async def _send(
+        self, outcome: RequestOutcome, history: Sequence[HistoryEntry], trace: str | None, check: Check
+    ) -> None:
+        events = [(event, trace) for event in announce.events_of(outcome, history)]
+        await self._waiting.out(announce.STAGE, partial(self._announcing.send, events), check)
 
     async def _pages(self, outcome: RequestOutcome, check: Check) -> AsyncIterator[list[HistoryEntry]]:
         """All that a request changed, in pages; one empty page when it changed nothing."""
@@ -108,7 +136,7 @@ class Storing:
             after = page[-1].index
 
     async def _on_thread(self, stage: str, work: Callable[[], T], check: Check) -> T:
-        return await wait_out(stage, lambda: asyncio.to_thread(work), check)
+        return await self._waiting.out(stage, lambda: asyncio.to_thread(work), check)
 
 
 def _segments(items: Sequence[Item]) -> Iterator[tuple[bool, list[Item]]]:

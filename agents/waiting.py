@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from infra.telemetry.metrics import STORE_RETRIES
 from schemas.problems import StoreUnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -23,28 +24,39 @@ class RevokedError(Exception):
     """The batch's partitions were taken away: drop it, nothing of it was committed."""
 
 
-async def wait_out(stage: str, work: Callable[[], Awaitable[T]], check: Callable[[], None]) -> T:
-    """Do the work; while a store is unavailable, wait and do it again, however long that takes.
+class Waiting:
+    """Waits for stores, and knows which it waits for at the moment."""
 
-    ``check`` is called before each try and raises ``RevokedError`` when there is no point any more. Other
-    exceptions of the work pass through.
-    """
+    def __init__(self) -> None:
+        #: What is wrong, by the stage that waits; empty when nobody does.
+        self.problems: dict[str, str] = {}
 
-    def report(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        log = _log.warning if state.attempt_number == 1 else _log.debug
-        log("waiting for a store", stage=stage, problem=str(error), attempt=state.attempt_number)
+    async def out(self, stage: str, work: Callable[[], Awaitable[T]], check: Callable[[], None]) -> T:
+        """Do the work; while a store is unavailable, wait and do it again, however long that takes.
 
-    async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(StoreUnavailableError),
-        wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
-        before_sleep=report,
-    ):
-        with attempt:
-            check()
-            result = await work()
-            tried = attempt.retry_state.attempt_number
-            if tried > 1:
-                seconds = round(attempt.retry_state.seconds_since_start or 0.0, 1)
-                _log.warning("the store is back", stage=stage, tries=tried, seconds=seconds)
-    return result
+        ``check`` is called before each try and raises ``RevokedError`` when there is no point any more. Other
+        exceptions of the work pass through.
+        """
+
+        def report(state: RetryCallState) -> None:
+            problem = str(state.outcome.exception()) if state.outcome else ""
+            self.problems[stage] = problem
+            STORE_RETRIES.labels(stage).inc()
+            log = _log.warning if state.attempt_number == 1 else _log.debug
+            log("waiting for a store", stage=stage, problem=problem, attempt=state.attempt_number)
+
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type(StoreUnavailableError),
+                wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
+                before_sleep=report,
+            ):
+                with attempt:
+                    check()
+                    result = await work()
+                    if stage in self.problems:
+                        seconds = round(attempt.retry_state.seconds_since_start or 0.0, 1)
+                        _log.warning("the store is back", stage=stage, seconds=seconds)
+        finally:
+            self.problems.pop(stage, None)
+        return result

@@ -10,13 +10,17 @@ import structlog
 import uvloop
 
 from agents.components import Components, Configuration, open_components
+from agents.health import health_server
 from agents.maintenance.sweep import Sweep
 from agents.pipeline import Pipeline
 from agents.preparing import Preparing
 from agents.settings import WorkerSettings
 from agents.storing import Storing
+from agents.waiting import Waiting
+from agents.watchdog import Watchdog
 from infra.onnx import EmbeddingSettings
 from infra.postgres import PostgresSettings
+from infra.telemetry.metrics import LAG
 from infra.weaviate import WeaviateSettings
 from streams.app import Stream
 from streams.settings import KafkaSettings, WindowSettings
@@ -71,17 +75,27 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 async def _work(configuration: Configuration) -> None:
-    async with open_components(configuration) as components:
-        stream = Stream(configuration.kafka)
-        window = Window(configuration.window, stream.pause, stream.resume)
+    waiting = Waiting()
+    stream = Stream(configuration.kafka)
+    window = Window(configuration.window, stream.pause, stream.resume)
+
+    def problems() -> dict[str, str]:
+        return waiting.problems | ({} if stream.is_member() else {"Kafka": "not a member of the group yet"})
+
+    async with (
+        health_server(configuration.worker, problems),
+        open_components(configuration, waiting) as components,
+    ):
         _consume(stream, window)
         app = stream.app
         await app.start()
         _log.info("worker started", group=configuration.kafka.group, topic=stream.topic.get_topic_name())
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_pipeline(configuration, components, window, stream).run(), name="pipeline")
+                pipeline = _pipeline(configuration, components, window, stream, waiting)
+                tasks.create_task(pipeline.run(), name="pipeline")
                 tasks.create_task(_sweep(configuration, components).run(), name="sweep")
+                tasks.create_task(_watchdog(configuration, components, stream, waiting).run(), name="watchdog")
                 tasks.create_task(_watch(app), name="faust")
         finally:
             await app.stop()
@@ -102,14 +116,31 @@ def _consume(stream: Stream, window: Window) -> None:
     stream.app.on_partitions_assigned.connect(forget, weak=False)
 
 
-def _pipeline(configuration: Configuration, components: Components, window: Window, stream: Stream) -> Pipeline:
-    preparing = Preparing(components.embedding, configuration.kafka.request_max_bytes, unkeyed=lambda: None)
-    storing = Storing(components.database, components.projecting, components.announcing)
-    return Pipeline(window, preparing, storing, stream)
+def _pipeline(
+    configuration: Configuration, components: Components, window: Window, stream: Stream, waiting: Waiting
+) -> Pipeline:
+    preparing = Preparing(components.embedding, configuration.kafka.request_max_bytes)
+    storing = Storing(components.database, components.projecting, components.announcing, waiting)
+    return Pipeline(window, preparing, storing, stream, waiting)
 
 
 def _sweep(configuration: Configuration, components: Components) -> Sweep:
     return Sweep(components.database, components.index, components.projecting, configuration.worker)
+
+
+def _watchdog(configuration: Configuration, components: Components, stream: Stream, waiting: Waiting) -> Watchdog:
+    def report(lag: dict[int, int]) -> None:
+        LAG.clear()
+        for partition, records in lag.items():
+            LAG.labels(partition).set(records)
+
+    return Watchdog(
+        components.lag,
+        mine=lambda: {partition for _, partition in stream.assignment()},
+        waiting=lambda: bool(waiting.problems),
+        report=report,
+        limit_s=configuration.worker.watchdog_s,
+    )
 
 
 async def _watch(app: faust.App) -> None:

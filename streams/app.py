@@ -90,6 +90,10 @@ class Stream:
         )
         return committed
 
+    def is_member(self) -> bool:
+        """Whether this process has joined its group and no rebalance is under way."""
+        return self.app.started and not self.app.rebalancing and self.app.consumer_generation_id > 0
+
     def assignment(self) -> set[TopicPartition]:
         """The partitions of the request topic that this member reads."""
         return {(tp.topic, tp.partition) for tp in self.app.consumer.assignment()}

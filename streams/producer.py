@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 
-from schemas.problems import StoreUnavailableError
+from schemas.problems import BatchRejectedError, StoreUnavailableError
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
 
 Headers = Sequence[tuple[str, bytes]]
@@ -54,13 +54,18 @@ class Producer:
     async def send(
         self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers = ()
     ) -> asyncio.Future[object]:
-        """Hand over one record, waiting while the buffer is full; the future resolves when it is acknowledged."""
+        """Hand over one record, waiting while the buffer is full; the future resolves when it is acknowledged.
+
+        Raises ``StoreUnavailableError``, or ``BatchRejectedError`` for a record that is too large.
+        """
         if self._producer is None:
             raise StoreUnavailableError("Kafka", "the producer is not connected")
         try:
             future: asyncio.Future[object] = await self._producer.send(
                 topic, key=key, value=value, headers=list(headers)
             )
+        except MessageSizeTooLargeError as error:
+            raise BatchRejectedError(f"a record of {topic} is too large for Kafka: {error}") from error
         except KafkaError as error:
             raise StoreUnavailableError("Kafka", f"{topic}: {error!r}") from error
         return future

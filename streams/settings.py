@@ -14,6 +14,8 @@ REQUEST_TOPIC_MAX_BYTES: Final = 4 * MIB
 #: The largest record of the dead-letter topic and of our clients: a request of the largest size must fit with
 #: the headers that say why it was set aside.
 CLIENT_MAX_BYTES: Final = 5 * MIB
+#: Our own limit at most: an event may hold the new text, the text before and metadata of an earlier request.
+REQUEST_MAX_BYTES: Final = 3 * MIB // 2
 
 
 class KafkaSettings(BaseModel):
@@ -36,7 +38,7 @@ class KafkaSettings(BaseModel):
     request_max_bytes: int = Field(
         MIB,
         ge=KIB,
-        le=REQUEST_TOPIC_MAX_BYTES,
+        le=REQUEST_MAX_BYTES,
         description="A larger request value, in bytes, is dead-lettered.",
     )
     session_timeout_s: float = Field(

@@ -17,6 +17,7 @@ import structlog
 from agents.settings import WorkerSettings
 from agents.stages.project import ProjectStage
 from infra.postgres import Database
+from infra.telemetry.metrics import SWEEP_MENDED
 from infra.weaviate import VectorIndex
 from schemas.memories import Memory
 from schemas.problems import BatchRejectedError, StoreUnavailableError
@@ -69,5 +70,6 @@ class Sweep:
         stale = [
             memory.id for memory in page if found.get(memory.id) != (None if memory.deleted_at else memory.version)
         ]
-        await self._projecting.project(stale, {})
+        await self._projecting.project(stale, {}, verify=True)
+        SWEEP_MENDED.inc(len(stale))
         return len(stale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import orjson
 from pydantic import ValidationError
@@ -12,6 +12,9 @@ from pydantic import ValidationError
 from schemas.problems import DeadLetterReason, RecordRejectedError
 from schemas.requests import SCHEMA_VERSION, MemoryRequest
 from streams.records import Record
+
+#: How many times its bytes a JSON number may take when it is written in full.
+_NUMBERS_GROW: Final = 6
 
 
 def decode(record: Record, max_bytes: int) -> MemoryRequest:
@@ -35,9 +38,13 @@ def decode(record: Record, max_bytes: int) -> MemoryRequest:
         detail = f"schema_version {version} is newer than {SCHEMA_VERSION}, the newest known here"
         _reject(DeadLetterReason.UNSUPPORTED_SCHEMA_VERSION, detail)
     try:
-        return MemoryRequest.model_validate(document)
+        request = MemoryRequest.model_validate(document)
     except ValidationError as error:
         _reject(DeadLetterReason.INVALID_SCHEMA, describe(error))
+    # Written in full, a number such as 1e15 takes several times its bytes; only metadata can hold so many.
+    if len(value) * _NUMBERS_GROW > max_bytes and len(orjson.dumps(request.metadata)) > max_bytes:
+        _reject(DeadLetterReason.TOO_LARGE, f"the metadata, written in full, exceeds {max_bytes} bytes")
+    return request
 
 
 def describe(error: ValidationError) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agents.items import Item
 from infra.onnx import Embedder
+from infra.telemetry.metrics import TRUNCATED
 from schemas.memories import embedding_text
 from schemas.vectors import check_vector
 
@@ -25,8 +26,6 @@ class EmbedStage:
         self._embedder = embedder
         self._thread = ThreadPoolExecutor(1, "embed")
         self.dimension = embedder.identity.dimension
-        #: Texts that were longer than the model takes, and were cut.
-        self.truncated = 0
 
     def close(self) -> None:
         """Wait for the batch in hand and end the thread."""
@@ -53,5 +52,5 @@ class EmbedStage:
             return {}
         loop = asyncio.get_running_loop()
         embedded = await loop.run_in_executor(self._thread, self._embedder.embed, wanted)
-        self.truncated += embedded.truncated
+        TRUNCATED.inc(embedded.truncated)
         return dict(zip(wanted, embedded.vectors, strict=True))

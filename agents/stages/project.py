@@ -39,7 +39,7 @@ class ProjectStage:
             if live:
                 await self._index.upsert(await self._points(live, vectors), verify=verify)
             if gone:
-                await self._index.delete(gone)
+                await self._index.delete(gone, verify=verify)
             now = await asyncio.to_thread(self._database.versions, pending)
             pending = [id for id in pending if id in rows and now.get(id) != rows[id].version]
 

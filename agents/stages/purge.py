@@ -20,15 +20,10 @@ CHUNK: Final = 1_000
 
 
 def purge(database: Database, item: Item, chunk: int = CHUNK) -> RequestOutcome:
-    """Delete what the scope holds while this runs; returns the outcome, or the one that stands from before."""
-    outcome = delete_chunk(database, item, chunk)
-    while outcome.status is RequestStatus.RUNNING and outcome.hash == item.request.content_hash():
-        outcome = delete_chunk(database, item, chunk)
-    return outcome
+    """Delete at most ``chunk`` memories of the scope; call it again while the outcome is ``running``.
 
-
-def delete_chunk(database: Database, item: Item, chunk: int) -> RequestOutcome:
-    """Delete at most ``chunk`` memories, in one transaction; the request is done when fewer are left."""
+    Returns the outcome that stands, which may be that of another request under the same id.
+    """
     request = item.request
     opened = RequestOutcome(
         request_id=request.request_id,

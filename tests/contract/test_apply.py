@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from agents.items import Item
 from agents.stages.announce import events_of
 from agents.stages.apply import apply
-from agents.stages.purge import delete_chunk, purge
+from agents.stages.purge import purge
 from infra.postgres import Database, PostgresSettings
 from schemas.events import Event
-from schemas.history import ChangeKind, RequestStatus
+from schemas.history import ChangeKind, RequestOutcome, RequestStatus
 from schemas.identity import memory_id
 from schemas.requests import MemoryRequest
 from streams.records import Record
@@ -39,6 +39,12 @@ def request(**fields: Any) -> MemoryRequest:
     return MemoryRequest.model_validate({"user_id": "alice", **fields})
 
 
+def purge_all(database: Database, purged: Item, chunk: int) -> RequestOutcome:
+    while (outcome := purge(database, purged, chunk)).is_open:
+        pass
+    return outcome
+
+
 def run(database: Database, log: Sequence[MemoryRequest], size: int = 5) -> dict[tuple[str, str], list[Event]]:
     """Apply a log in batches; returns the events of each request as they would be announced."""
     events: dict[tuple[str, str], list[Event]] = {}
@@ -53,7 +59,7 @@ def run(database: Database, log: Sequence[MemoryRequest], size: int = 5) -> dict
     for one in log:
         if one.op == "delete_all":
             flush()
-            outcome = purge(database, item(one), chunk=2)
+            outcome = purge_all(database, item(one), chunk=2)
             history = database.request_history(one.project, one.request_id)
             events[outcome.key] = events_of(outcome, history)
         else:
@@ -170,9 +176,9 @@ def test_delete_all_takes_thousands_in_chunks_and_leaves_the_others(database: Da
     other = request(request_id="b", op="add", text="stays", user_id="alice-2")
     run(database, [*adds, other])
     purged = item(request(request_id="c", op="delete_all", user_id="alice"))
-    outcome = purge(database, purged, chunk=700)
+    outcome = purge_all(database, purged, chunk=700)
     assert (outcome.status, outcome.changes) == (RequestStatus.SUCCEEDED, 3000)
-    assert purge(database, purged, chunk=700) == outcome
+    assert purge_all(database, purged, chunk=700) == outcome
     history = database.request_history("default", "c", limit=5000)
     assert [entry.index for entry in history] == list(range(3000))
     assert {entry.kind for entry in history} == {ChangeKind.DELETED}
@@ -181,8 +187,8 @@ def test_delete_all_takes_thousands_in_chunks_and_leaves_the_others(database: Da
 def test_delete_all_goes_on_where_a_crash_left_it(database: Database) -> None:
     run(database, [request(request_id="a", op="add", messages=[{"content": str(n)} for n in range(5)])])
     purged = item(request(request_id="c", op="delete_all"))
-    assert delete_chunk(database, purged, 2).status is RequestStatus.RUNNING
+    assert purge(database, purged, 2).status is RequestStatus.RUNNING
     run(database, [request(request_id="b", op="add", text="came in between")])
-    outcome = purge(database, purged, chunk=2)
+    outcome = purge_all(database, purged, chunk=2)
     assert outcome.changes == 6
     assert [entry.index for entry in database.request_history("default", "c")] == list(range(6))

@@ -10,7 +10,9 @@ from schemas.identity import memory_id
 from schemas.requests import MemoryRequest
 
 TEXTS = st.sampled_from(["likes tea", "likes coffee", "lives in Bern", "Grüße 🌍"])
-METADATA: st.SearchStrategy[dict[str, Any] | None] = st.one_of(st.none(), st.just({}), st.dictionaries(st.sampled_from("ab"), st.integers(0, 2), max_size=2))
+METADATA: st.SearchStrategy[dict[str, Any] | None] = st.one_of(
+    st.none(), st.just({}), st.dictionaries(st.sampled_from("ab"), st.integers(0, 2), max_size=2)
+)
 EXPIRY = st.sampled_from(["2030-01-31", "2031-01-31T10:00:00Z"])
 PROJECTS = st.sampled_from(["default", "other"])
 USERS = st.sampled_from(["alice", "alice-2", "bob"])
@@ -52,7 +54,8 @@ def _add(draw: st.DrawFn) -> dict[str, Any]:
 
 def _change(draw: st.DrawFn, op: str, made: list[MemoryRequest]) -> dict[str, Any]:
     adds = [request for request in made if request.op == "add"]
-    if adds and draw(st.integers(0, 9)):
+    named: int = draw(st.integers(0, 9))
+    if adds and named:
         add = draw(st.sampled_from(adds))
         index = draw(st.integers(0, len(add.contents) - 1))
         fields: dict[str, Any] = {"memory_id": str(memory_id(add.project, add.request_id, index))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents import waiting
-from agents.waiting import RevokedError, wait_out
+from agents.waiting import RevokedError, Waiting
 from schemas.problems import BatchRejectedError, StoreUnavailableError
 
 
@@ -31,7 +31,7 @@ class Store:
 
 async def test_the_work_is_done_when_the_store_is_back() -> None:
     store = Store(down=20)
-    assert await wait_out("apply", store, lambda: None) == "done"
+    assert await Waiting().out("apply", store, lambda: None) == "done"
     assert store.calls == 21
 
 
@@ -40,7 +40,7 @@ async def test_other_errors_pass_at_once() -> None:
         raise BatchRejectedError("no")
 
     with pytest.raises(BatchRejectedError):
-        await wait_out("apply", refuse, lambda: None)
+        await Waiting().out("apply", refuse, lambda: None)
 
 
 async def test_a_revoked_batch_is_not_tried_again() -> None:
@@ -51,5 +51,5 @@ async def test_a_revoked_batch_is_not_tried_again() -> None:
             raise RevokedError
 
     with pytest.raises(RevokedError):
-        await wait_out("apply", store, check)
+        await Waiting().out("apply", store, check)
     assert store.calls == 3

@@ -1,0 +1,75 @@
+"""The watchdog: ends a worker that has work but makes no progress while nothing is in its way.
+
+Faust may stop reading for good after a broken membership, without an error. Only an outside look at the group's
+offsets shows it; a fresh process is the cure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from schemas.problems import StoreUnavailableError
+from streams.lag import GroupOffsets, LagReader
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds between two looks.
+INTERVAL_S: Final = 5.0
+
+
+class StuckError(Exception):
+    """There is work and nothing in the way, but no progress."""
+
+
+class Watchdog:
+    """Compares the group's offsets with the topic's ends. ``waiting`` says whether a store is being waited for."""
+
+    def __init__(
+        self,
+        reader: LagReader,
+        mine: Callable[[], set[int]],
+        waiting: Callable[[], bool],
+        report: Callable[[dict[int, int]], None],
+        limit_s: float,
+    ) -> None:
+        self._reader = reader
+        self._mine = mine
+        self._waiting = waiting
+        self._report = report
+        self._limit_s = limit_s
+        self._committed: dict[int, int] = {}
+        self._progress_at = asyncio.get_running_loop().time()
+
+    async def run(self) -> None:
+        """Look again and again; raises ``StuckError``."""
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            try:
+                offsets = await self._reader.read()
+            except StoreUnavailableError as error:
+                _log.debug("lag unknown", problem=str(error))
+                self._progress_at = asyncio.get_running_loop().time()
+                continue
+            self.look(offsets)
+
+    def look(self, offsets: GroupOffsets) -> None:
+        """Judge one reading; raises ``StuckError`` when the last progress is too long ago."""
+        now = asyncio.get_running_loop().time()
+        # A spare worker without partitions answers for the whole group: it may be the last one left.
+        mine = self._mine()
+        partitions = mine or set(offsets.end)
+        lag = {partition: offsets.lag(partition) for partition in partitions}
+        committed = {partition: offsets.committed.get(partition, 0) for partition in partitions}
+        self._report({partition: lag[partition] for partition in mine})
+        if committed != self._committed or not any(lag.values()) or self._waiting():
+            self._progress_at = now
+        self._committed = committed
+        if now - self._progress_at > self._limit_s:
+            raise StuckError(
+                f"{sum(lag.values())} records wait, no store is down, and nothing was committed for "
+                f"{self._limit_s:.0f} s: the worker ends, so that a fresh one can take over"
+            )

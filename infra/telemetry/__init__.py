@@ -1,0 +1,1 @@
+"""What AgentMem tells about itself: metrics, logs and traces."""

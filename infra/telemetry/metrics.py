@@ -1,0 +1,55 @@
+"""Every metric of the worker, and those that say what runs. Names follow Prometheus's conventions.
+
+The gateway's are in ``gateway/metrics.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+# From a batch that finds all at hand to one that waits out an outage, in seconds.
+_STAGE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
+_BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+RECORDS: Final = Counter(
+    "agentmem_worker_records_total",
+    "Records done with: applied, repeated, dead_lettered, or dropped at a rebalance to be read again.",
+    ("result",),
+)
+BATCH_RECORDS: Final = Histogram("agentmem_worker_batch_records", "Records in a batch.", buckets=_BATCH_BUCKETS)
+STAGE_SECONDS: Final = Histogram(
+    "agentmem_worker_stage_seconds",
+    "How long a stage took for a batch, waiting for a store included.",
+    ("stage",),
+    buckets=_STAGE_BUCKETS,
+)
+STORE_RETRIES: Final = Counter(
+    "agentmem_worker_store_retries_total", "Tries that found a store unavailable.", ("stage",)
+)
+DEAD_LETTERS: Final = Counter(
+    "agentmem_worker_dead_letters_total", "Records sent to the dead-letter topic.", ("reason", "stage")
+)
+LAG: Final = Gauge(
+    "agentmem_worker_lag_records", "Records of a partition of this worker that are not committed.", ("partition",)
+)
+EVENT_LATENCY: Final = Histogram(
+    "agentmem_worker_event_latency_seconds",
+    "From a request's timestamp in Kafka to the acknowledgement of its events.",
+    buckets=_STAGE_BUCKETS,
+)
+QUEUE: Final = Gauge("agentmem_worker_queue_records", "Records fetched that wait for a batch.")
+UNKEYED: Final = Counter(
+    "agentmem_worker_unkeyed_records_total", "Records whose key is not their scope: order is not promised."
+)
+TRUNCATED: Final = Counter(
+    "agentmem_worker_truncated_texts_total", "Texts longer than the model takes, embedded in part."
+)
+SWEEP_MENDED: Final = Counter(
+    "agentmem_worker_sweep_mended_total", "Memories whose entry in the search index the sweep had to mend."
+)
+MODEL: Final = Gauge(
+    "agentmem_model_info", "The model in use; always 1.", ("model", "revision", "variant", "dimension")
+)
+BUILD: Final = Gauge("agentmem_build_info", "The version that runs; always 1.", ("version",))

@@ -1,0 +1,98 @@
+"""How far a consumer group is behind, seen from outside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from schemas.problems import StoreUnavailableError
+from streams.settings import KafkaSettings
+from streams.topics import Topics
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOffsets:
+    """By partition of the request topic: the first and the next offset in the log, and what is committed."""
+
+    begin: Mapping[int, int]
+    end: Mapping[int, int]
+    committed: Mapping[int, int]
+
+    def lag(self, partition: int) -> int:
+        """Records of a partition that are not committed."""
+        return self.end[partition] - max(self.committed.get(partition, 0), self.begin[partition])
+
+    @property
+    def total(self) -> int:
+        """Records that are not committed."""
+        return sum(self.lag(partition) for partition in self.end)
+
+
+class LagReader:
+    """Reads the workers' group's offsets without being a member. Connects when first used."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._topic = Topics.of(settings).requests
+        self._consumer: AIOKafkaConsumer | None = None
+        self._admin: AIOKafkaAdminClient | None = None
+
+    async def read(self) -> GroupOffsets:
+        """The offsets now; raises ``StoreUnavailableError`` when Kafka does not answer."""
+        try:
+            if self._consumer is None or self._admin is None:
+                await self._connect()
+            return await self._read()
+        except KafkaError as error:
+            # A fresh connection next time: this one may hold what is no longer true.
+            await self.close()
+            raise StoreUnavailableError("Kafka", repr(error)) from error
+
+    async def _connect(self) -> None:
+        timeout_ms = int(self._settings.request_timeout_s * 1000)
+        servers = self._settings.bootstrap_servers
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=servers, request_timeout_ms=timeout_ms)
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=timeout_ms)
+        await self._consumer.start()
+        await self._admin.start()
+
+    async def _read(self) -> GroupOffsets:
+        assert self._consumer is not None
+        assert self._admin is not None
+        [topic] = await self._admin.describe_topics([self._topic])
+        partitions = [TopicPartition(self._topic, one["partition"]) for one in topic["partitions"]]
+        committed = await self._admin.list_consumer_group_offsets(self._settings.group)
+        begin = await self._consumer.beginning_offsets(partitions)
+        end = await self._consumer.end_offsets(partitions)
+        return GroupOffsets(
+            begin={tp.partition: begin[tp] for tp in partitions},
+            end={tp.partition: end[tp] for tp in partitions},
+            committed={
+                tp.partition: committed[tp].offset
+                for tp in partitions
+                if tp in committed and committed[tp].offset >= 0
+            },
+        )
+
+    async def close(self) -> None:
+        """Disconnect."""
+        consumer, self._consumer = self._consumer, None
+        admin, self._admin = self._admin, None
+        if consumer is not None:
+            await consumer.stop()
+        if admin is not None:
+            await admin.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

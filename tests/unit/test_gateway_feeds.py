@@ -1,0 +1,163 @@
+"""Events on their way to waiting calls and live streams."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from gateway.feeds import FeedFilter, Feeds
+from gateway.health import HealthMonitor
+from gateway.inbound import InboundEvent, decode_event
+from gateway.problems import ApiError
+from gateway.progress import progress_of_events
+from gateway.routes.events import parse_feed
+from gateway.waiters import Waiters
+from schemas.events import EventType, change_event, outcome_event
+from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
+from schemas.memories import Memory
+from schemas.problems import FailureReason, StoreUnavailableError
+from schemas.scope import Scope
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SCOPE = Scope("p", user_id="a/b", run_id="r")
+
+
+def outcome(changes: int, **other: Any) -> RequestOutcome:
+    return RequestOutcome("r1", SCOPE, "add", "h", RequestStatus.SUCCEEDED, NOW, changes, **other)
+
+
+def added(index: int = 0, count: int = 1, text: str = "hello") -> InboundEvent:
+    memory = Memory(uuid4(), SCOPE, text, 1, NOW, NOW)
+    entry = HistoryEntry(ChangeKind.ADDED, memory, None, None, "r1", index, NOW)
+    event = change_event(entry, outcome(count))
+    return decode_event(event.key.encode(), event.body, event.headers())
+
+
+def failed() -> InboundEvent:
+    event = outcome_event(
+        RequestOutcome(
+            "r1", SCOPE, "delete", "h", RequestStatus.FAILED, NOW, reason=FailureReason.NOT_FOUND, detail="no"
+        )
+    )
+    return decode_event(event.key.encode(), event.body, event.headers())
+
+
+def test_an_event_is_decoded_with_its_scope() -> None:
+    event = added()
+    assert event.type is EventType.ADDED
+    assert event.ids == {"user_id": "a/b", "run_id": "r"}
+    document = orjson.loads(event.document)
+    assert document["id"] == event.id
+    assert document["data"]["memory"]["text"] == "hello"
+
+
+def test_an_event_without_a_memory_has_the_id_of_its_key() -> None:
+    assert failed().ids == {"user_id": "a/b"}
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [
+        (b"{}", []),
+        (
+            b"not json",
+            [("ce_id", b"1"), ("ce_type", b"agentmem.memory.added"), ("ce_time", b""), ("ce_source", b"")],
+        ),
+        (None, [("ce_id", b"1"), ("ce_type", b"agentmem.memory.added"), ("ce_time", b""), ("ce_source", b"")]),
+        (b"{}", [("ce_id", b"1"), ("ce_type", b"other")]),
+        (b"{}", [("ce_id", b"\xff")]),
+    ],
+)
+def test_a_foreign_record_is_no_event(value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        decode_event(b"k", value, headers)
+
+
+async def test_a_waiter_gets_all_events_of_its_request_in_order() -> None:
+    waiters = Waiters()
+    with waiters.waiting("p", "r1") as waiter, waiters.waiting("p", "other") as other:
+        for event in (added(1, 2, "second"), added(1, 2, "second")):
+            waiters.deliver(event)
+        assert not waiter.done.done()
+        waiters.deliver(added(0, 2, "first"))
+        progress = progress_of_events(await waiter.done)
+        assert not other.done.done()
+    assert [change.text for change in progress.changes] == ["first", "second"]
+    assert len(waiters) == 0
+
+
+async def test_a_failed_request_says_why() -> None:
+    waiters = Waiters()
+    with waiters.waiting("p", "r1") as waiter:
+        waiters.deliver(failed())
+        progress = progress_of_events(await waiter.done)
+    assert (progress.status, progress.reason, progress.detail) == (RequestStatus.FAILED, "not_found", "no")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "matches"),
+    [
+        (FeedFilter("p"), True),
+        (FeedFilter("q"), False),
+        (FeedFilter("p", {"user_id": "a/b"}), True),
+        (FeedFilter("p", {"user_id": "a/b", "run_id": "r"}), True),
+        (FeedFilter("p", {"user_id": "A/B"}), False),
+        (FeedFilter("p", {"app_id": "x"}), False),
+        (FeedFilter("p", {}, frozenset({EventType.ADDED})), True),
+        (FeedFilter("p", {}, frozenset({EventType.DELETED})), False),
+    ],
+)
+def test_a_feed_takes_what_it_asked_for(wanted: FeedFilter, matches: bool) -> None:
+    assert wanted.matches(added()) is matches
+
+
+async def test_a_slow_reader_is_cut_off_alone() -> None:
+    feeds = Feeds(capacity=2, limit=2)
+    with feeds.subscribed(FeedFilter("p")) as slow, feeds.subscribed(FeedFilter("p")) as quick:
+        with pytest.raises(ApiError, match="Too many"), feeds.subscribed(FeedFilter("p")):
+            pass
+        for _ in range(3):
+            feeds.deliver(added())
+            assert await quick.next() is not None
+        assert await slow.next() is None
+        assert slow.cut_off
+        assert not quick.cut_off
+        feeds.end_all()
+        assert await quick.next() is None
+    assert len(feeds) == 0
+
+
+def test_a_streams_query_is_checked_by_name() -> None:
+    wanted = parse_feed("p", {"user_id": "a", "type": "added,agentmem.request.failed"})
+    assert wanted == FeedFilter("p", {"user_id": "a"}, frozenset({EventType.ADDED, EventType.FAILED}))
+    for query in ({"usr": "a"}, {"type": "made"}, {"user_id": ""}):
+        with pytest.raises(ApiError) as caught:
+            parse_feed("p", query)
+        assert caught.value.extra["field"] == next(iter(query))
+
+
+async def test_health_follows_its_components() -> None:
+    answers: list[Exception | None] = [StoreUnavailableError("Kafka", "down"), None, TimeoutError()]
+    looked = asyncio.Event()
+
+    async def probe() -> None:
+        looked.set()
+        if answers and (answer := answers.pop(0)) is not None:
+            raise answer
+
+    monitor = HealthMonitor({"kafka": probe}, interval_s=0.01, timeout_s=1)
+    assert not monitor.ready
+    task = asyncio.create_task(monitor.run())
+    async with asyncio.timeout(5):
+        for expected in (False, True, False, True):
+            looked.clear()
+            await looked.wait()
+            await asyncio.sleep(0)
+            assert monitor.ready is expected
+    assert monitor.components["kafka"].latency_ms is not None
+    task.cancel()
