@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from agentmem import settings_sources as sources
 from agentmem.settings_errors import explained
 from agentmem.settings_sources import SettingsError
+from agents.settings import WorkerSettings
 from gateway.settings import GatewaySettings
 from infra.local.settings import LocalSettings
 from infra.onnx.settings import EmbeddingSettings
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     postgres: PostgresSettings = Field(default_factory=PostgresSettings, description="The database.")
     weaviate: WeaviateSettings = Field(default_factory=WeaviateSettings, description="The search index.")
     embedding: EmbeddingSettings = Field(default_factory=EmbeddingSettings, description="The model.")
+    worker: WorkerSettings = Field(default_factory=WorkerSettings, description="The worker itself.")
     gateway: GatewaySettings = Field(default_factory=GatewaySettings, description="The HTTP service.")
     local: LocalSettings = Field(default_factory=LocalSettings, description="The stack without Docker.")
     log: LogSettings = Field(default_factory=LogSettings, description="Logging.")
@@ -66,7 +68,8 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003 (the library names it)
         init_settings: PydanticBaseSettingsSource,
-        **_: object,
+        *_: Any,
+        **__: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # load_settings merges the sources itself: an error has to name the one that a value came from.
         return (init_settings,)

@@ -51,9 +51,7 @@ def environment(model: type[BaseSettings]) -> Layer:
         document = EnvSettingsSource(model)()
     except UnreadableVariableError as error:
         raise SettingsError(f"{error}: {error.__cause__}") from error
-    layer = {
-        path: Given(value, f"environment variable {variable(path)}") for path, value in _leaves(document)
-    }
+    layer = {path: Given(value, f"environment variable {variable(path)}") for path, value in _leaves(document)}
     if home := os.environ.get("AGENTMEM_HOME"):
         layer.setdefault(("local", "home"), Given(home, "environment variable AGENTMEM_HOME"))
     return layer

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from infra.telemetry.metrics import STORE_RETRIES
+from infra.telemetry.metrics import STAGE_SECONDS, STORE_RETRIES
 from schemas.problems import StoreUnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -46,17 +46,18 @@ class Waiting:
             log("waiting for a store", stage=stage, problem=problem, attempt=state.attempt_number)
 
         try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(StoreUnavailableError),
-                wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
-                before_sleep=report,
-            ):
-                with attempt:
-                    check()
-                    result = await work()
-                    if stage in self.problems:
-                        seconds = round(attempt.retry_state.seconds_since_start or 0.0, 1)
-                        _log.warning("the store is back", stage=stage, seconds=seconds)
+            with STAGE_SECONDS.labels(stage).time():
+                async for attempt in AsyncRetrying(
+                    retry=retry_if_exception_type(StoreUnavailableError),
+                    wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
+                    before_sleep=report,
+                ):
+                    with attempt:
+                        check()
+                        result = await work()
+                        if stage in self.problems:
+                            seconds = round(attempt.retry_state.seconds_since_start or 0.0, 1)
+                            _log.warning("the store is back", stage=stage, seconds=seconds)
         finally:
             self.problems.pop(stage, None)
         return result

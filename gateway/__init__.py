@@ -1,0 +1,1 @@
+"""The HTTP service: memories in, searches out, events as they happen. Imports schemas, streams and infra."""

@@ -19,9 +19,7 @@ class PartCache:
         self.directory = home / "parts"
         self.progress = progress
 
-    async def part(
-        self, name: str, what: str, mebibytes: int, build: Callable[[Path], Awaitable[None]]
-    ) -> Path:
+    async def part(self, name: str, what: str, mebibytes: int, build: Callable[[Path], Awaitable[None]]) -> Path:
         """The directory of part ``name``; when it is missing, ``build`` fills an empty directory with it.
 
         One process builds, others wait for it. ``mebibytes`` is the free space that the build needs.
@@ -51,8 +49,6 @@ class PartCache:
                 shutil.rmtree(partial, ignore_errors=True)
         return target
 
-    def log(self, name: str) -> Path:
-        """A fresh file for the output of the tool that makes part ``name``; it outlives a failed build."""
-        path = self.directory / f"{name}.log"
-        path.unlink(missing_ok=True)
-        return path
+    def log_path(self, name: str) -> Path:
+        """Where the tool that makes part ``name`` writes; it outlives a failed build."""
+        return self.directory / f"{name}.log"

@@ -33,12 +33,22 @@ def try_lock(path: Path) -> int | None:
 async def file_lock(path: Path) -> AsyncIterator[None]:
     """Hold the lock file, waiting for as long as another process holds it. The kernel frees a dead holder's."""
     # Polled, as a thread blocked in flock could not be cancelled by Ctrl-C.
-    while (descriptor := try_lock(path)) is None:
+    while (descriptor := try_lock(path)) is None:  # noqa: ASYNC110
         await asyncio.sleep(_LOCK_POLL_S)
     try:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_there(path: Path) -> bool:
+    """Whether the path exists; for coroutines, where a look at the local disk is short enough."""
+    return path.exists()
+
+
+def find(directory: Path, pattern: str) -> list[Path]:
+    """The paths that match; for coroutines, as :func:`is_there`."""
+    return sorted(directory.glob(pattern))
 
 
 def write_private(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import socket
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from infra.local.errors import LocalStackError
-from infra.local.files import file_lock, write_private
+from infra.local.files import file_lock, find, write_private
 
-# Below the range from which the kernel takes ports for outgoing connections: those would take ours while we are down.
-_CHOICE: Final = range(20_000, 32_000)
+# Below the range from which the kernel takes ports for outgoing connections: those would take ours while we are
+# down. Odd numbers, so that the next one is ours too.
+_CHOICE: Final = range(20_001, 32_000, 2)
 
-#: Ports that only the components themselves use.
-INNER: Final = ("kafka_controller", "weaviate_gossip", "weaviate_data", "weaviate_raft", "weaviate_raft_rpc")
+#: Ports that only the components themselves use. Weaviate takes the next number after each of its own, too.
+INNER: Final = ("kafka_controller", "weaviate_gossip", "weaviate_raft")
 
 
 def is_free(port: int) -> bool:
@@ -32,20 +34,31 @@ def is_free(port: int) -> bool:
     return True
 
 
+async def accepts(port: int) -> bool:
+    """Whether somebody takes connections on this port of the loopback address."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _is_pair_free(port: int) -> bool:
+    return is_free(port) and is_free(port + 1)
+
+
 async def assign_ports(stacks: Path, stack: str, fixed: Mapping[str, int | None]) -> dict[str, int]:
     """The port of each name in ``fixed`` and :data:`INNER` for a stack that is down.
 
-    Ports chosen before are kept while they are free; ports of other stacks are left alone, also when those are down.
+    Ports chosen before are kept while they are free; those of other stacks are left alone, also while these are
+    down. The port after an inner one is free, too.
     """
     async with file_lock(stacks / "ports.lock"):
         own = stacks / stack / "ports.json"
-        before = json.loads(own.read_text()) if own.exists() else {}
-        others = {
-            port
-            for path in stacks.glob("*/ports.json")
-            if path != own
-            for port in json.loads(path.read_text()).values()
-        }
+        known = {path: json.loads(path.read_text()) for path in find(stacks, "*/ports.json")}
+        before = known.pop(own, {})
+        others = {port for ports in known.values() for port in ports.values()}
         ports: dict[str, int] = {}
         for name, port in fixed.items():
             if port is not None:
@@ -60,7 +73,7 @@ async def assign_ports(stacks: Path, stack: str, fixed: Mapping[str, int | None]
                 continue
             kept = before.get(name)
             used = others | set(ports.values())
-            ports[name] = kept if kept and kept not in used and is_free(kept) else _choose(used)
+            ports[name] = kept if kept and kept not in used and _is_pair_free(kept) else _choose(used)
         write_private(own, json.dumps(ports, indent=1))
         return ports
 
@@ -69,6 +82,6 @@ def _choose(used: set[int]) -> int:
     candidates = [port for port in _CHOICE if port not in used]
     random.shuffle(candidates)
     for port in candidates:
-        if is_free(port):
+        if _is_pair_free(port):
             return port
     raise LocalStackError(f"No port between {_CHOICE.start} and {_CHOICE.stop} is free: stop some programs.")

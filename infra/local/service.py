@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,8 @@ from infra.local.process import ProcessIdentity, spawn, stop_process
 
 _READY_POLL_S: Final = 0.1
 _LOG_LINES: Final = 15
+#: SIGINT is Postgres's fast shutdown, which ends sessions; at SIGTERM it would wait for its clients to leave.
+_STOP_SIGNALS: Final = {"postgres": signal.SIGINT}
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,6 @@ class Service:
     argv: tuple[str, ...]
     ready: Callable[[], Awaitable[bool]]
     env: Mapping[str, str] = field(default_factory=dict)
-    stop_signal: signal.Signals = signal.SIGTERM
     #: Put before ``argv`` and before what ties the process to us (which a change of user would undo).
     prefix: tuple[str, ...] = ()
 
@@ -42,9 +42,13 @@ class Supervisor:
         self._tied = tied
         self._start_timeout_s = start_timeout_s
 
+    def recorded(self) -> list[str]:
+        """The names of the services that were started and not stopped."""
+        return [path.stem for path in sorted(self.directory.glob("run/*.pid"))]
+
     def running(self) -> dict[str, ProcessIdentity]:
         """The services that run now, by name."""
-        found = {path.stem: ProcessIdentity.read(path) for path in sorted(self.directory.glob("run/*.pid"))}
+        found = {name: ProcessIdentity.read(self._pid_file(name)) for name in self.recorded()}
         return {name: identity for name, identity in found.items() if identity is not None}
 
     def log(self, name: str) -> Path:
@@ -62,12 +66,12 @@ class Supervisor:
             env={**os.environ, **service.env},
             log=log,
             cwd=self.directory,
-            tied_by=service.stop_signal if self._tied else None,
+            tied_by=_STOP_SIGNALS.get(service.name, signal.SIGTERM) if self._tied else None,
         )
         identity = ProcessIdentity.of(pid)
         if identity is None:
             raise self._failure(service.name, "ended at once")
-        identity.write(self.directory / "run" / f"{service.name}.pid")
+        identity.write(self._pid_file(service.name))
         async with identity.watched() as watch:
             ended = asyncio.create_task(watch.ended())
             try:
@@ -77,9 +81,7 @@ class Supervisor:
                         if ended.done():
                             raise self._failure(service.name, "ended while it started")
             except TimeoutError:
-                raise self._failure(
-                    service.name, f"did not answer within {self._start_timeout_s:g} s"
-                ) from None
+                raise self._failure(service.name, f"did not answer within {self._start_timeout_s:g} s") from None
             finally:
                 ended.cancel()
 
@@ -99,19 +101,21 @@ class Supervisor:
             for task in tasks:
                 task.cancel()
 
-    async def stop(self, names: Mapping[str, signal.Signals], grace_s: float) -> None:
-        """Stop these services side by side, each with its signal, by force after ``grace_s`` seconds."""
+    async def stop(self, names: Iterable[str], grace_s: float) -> None:
+        """Stop these services side by side, by force after ``grace_s`` seconds."""
         running = self.running()
         await asyncio.gather(
             *(
-                stop_process(running[name], number, grace_s)
-                for name, number in names.items()
+                stop_process(running[name], _STOP_SIGNALS.get(name, signal.SIGTERM), grace_s)
+                for name in names
                 if name in running
             )
         )
         for name in names:
-            with suppress(FileNotFoundError):
-                (self.directory / "run" / f"{name}.pid").unlink()
+            self._pid_file(name).unlink(missing_ok=True)
+
+    def _pid_file(self, name: str) -> Path:
+        return self.directory / "run" / f"{name}.pid"
 
     def _failure(self, name: str, what: str) -> LocalStackError:
         log = self.log(name)

@@ -24,7 +24,7 @@ async def run_tool(
 
     It runs in a session of its own, which a cancellation ends as a whole.
     """
-    with log.open("ab") as output:
+    with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
@@ -57,12 +57,14 @@ async def _end_session(process: asyncio.subprocess.Process) -> None:
 def _explain(purpose: str, code: int, log: Path) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace"))
     if "no space left on device" in text.lower():
-        return f"The disk filled up while {purpose}. Make room, or set AGENTMEM_HOME to a directory on another disk."
+        return (
+            f"The disk filled up while {purpose}. Make room, or set AGENTMEM_HOME to a directory on another disk."
+        )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "ERROR" in line] or lines[-1:] or [f"exit code {code}"]
     return (
         f"It failed while {purpose}: {errors[0][:300]}. "
-        f"Check the network (and the mirror or proxy of the tool), then start again; all of its output is in {log}."
+        f"Check the network (and the tool's mirror or proxy), then start again; all of its output is in {log}."
     )
 
 
