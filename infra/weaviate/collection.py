@@ -1,0 +1,109 @@
+"""The collection: its properties, its vector index, and the record of the model whose vectors it holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, Final
+
+from weaviate import WeaviateAsyncClient
+from weaviate.classes.config import (
+    Configure,
+    DataType,
+    Property,
+    Tokenization,
+    VectorDistances,
+)
+from weaviate.exceptions import UnexpectedStatusCodeError
+
+from infra.weaviate.points import SCOPE_FIELDS
+from schemas.models import ModelIdentity
+from schemas.problems import MisconfiguredError
+
+# Building the graph is the second largest cost of storing a memory. Nearly every search names an entity and
+# so matches fewer memories than FLAT_SEARCH_CUTOFF: those are compared one by one, which is exact whatever
+# the graph. So the graph is built cheaply, and searched widely where it is used at all.
+EF_CONSTRUCTION: Final = 32
+MAX_CONNECTIONS: Final = 32
+EF_SEARCH: Final = 500
+FLAT_SEARCH_CUTOFF: Final = 40_000
+
+_ALREADY_EXISTS: Final = 422
+_MARK: Final = "agentmem"
+
+
+async def ensure_collection(client: WeaviateAsyncClient, name: str, identity: ModelIdentity) -> None:
+    """Make the collection for ``identity`` unless it is there; ``MisconfiguredError`` if it is another's."""
+    if not await client.collections.exists(name):
+        try:
+            await _create(client, name, identity)
+        except UnexpectedStatusCodeError as error:
+            # Another process may have made it in the meantime: then its record decides, as ever.
+            if error.status_code != _ALREADY_EXISTS or not await client.collections.exists(name):
+                raise
+    config = await client.collections.use(name).config.get(simple=True)
+    _require(name, _recorded(config.description), identity)
+
+
+async def _create(client: WeaviateAsyncClient, name: str, identity: ModelIdentity) -> None:
+    await client.collections.create(
+        name,
+        description=json.dumps({_MARK: asdict(identity)}),
+        properties=[*map(_scope_property, SCOPE_FIELDS), _VERSION],
+        inverted_index_config=Configure.inverted_index(
+            index_null_state=False, index_property_length=False, index_timestamps=False
+        ),
+        vector_config=Configure.Vectors.self_provided(
+            vector_index_config=Configure.VectorIndex.hnsw(
+                distance_metric=VectorDistances.COSINE,
+                ef_construction=EF_CONSTRUCTION,
+                max_connections=MAX_CONNECTIONS,
+                dynamic_ef_min=EF_SEARCH,
+                dynamic_ef_max=EF_SEARCH,
+                flat_search_cutoff=FLAT_SEARCH_CUTOFF,
+            )
+        ),
+    )
+
+
+def _scope_property(name: str) -> Property:
+    # FIELD: the whole value is one term. Any other tokenization lets "alice" match "alice-2".
+    return Property(
+        name=name,
+        data_type=DataType.TEXT,
+        tokenization=Tokenization.FIELD,
+        index_filterable=True,
+        index_searchable=False,
+    )
+
+
+_VERSION: Final = Property(name="version", data_type=DataType.INT, index_filterable=False)
+
+
+def _recorded(description: str | None) -> dict[str, Any] | None:
+    try:
+        document = json.loads(description or "")
+    except ValueError:
+        return None
+    return document.get(_MARK) if isinstance(document, dict) else None
+
+
+def _require(name: str, recorded: dict[str, Any] | None, identity: ModelIdentity) -> None:
+    if recorded is None:
+        raise MisconfiguredError(
+            f"The Weaviate collection {name} was not made by AgentMem. "
+            "Choose another name in the setting weaviate.collection."
+        )
+    if recorded != asdict(identity):
+        raise MisconfiguredError(
+            f"The Weaviate collection {name} holds vectors of {_describe(recorded)}, "
+            f"but {_describe(asdict(identity))} is configured. Set the embedding settings back, "
+            "or choose another weaviate.collection and rebuild the index into it."
+        )
+
+
+def _describe(model: dict[str, Any]) -> str:
+    return (
+        f"the model {model.get('model')} (revision {model.get('revision')}, variant {model.get('variant')}, "
+        f"{model.get('dimension')} dimensions)"
+    )
