@@ -45,6 +45,7 @@ class Components:
     projecting: ProjectStage
     announcing: AnnounceStage
     lag: LagReader
+    producer: Producer
 
 
 @asynccontextmanager
@@ -71,7 +72,7 @@ async def open_components(configuration: Configuration, waiting: Waiting) -> Asy
         await start("Kafka", producer.start)
         topics = Topics.of(configuration.kafka)
         projecting = ProjectStage(database, index, embedding)
-        yield Components(database, index, embedding, projecting, AnnounceStage(producer, topics), lag)
+        yield Components(database, index, embedding, projecting, AnnounceStage(producer, topics), lag, producer)
     finally:
         await lag.close()
         await producer.stop()

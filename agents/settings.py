@@ -18,6 +18,12 @@ class WorkerSettings(BaseModel):
         le=86_400,
         description="A worker with work and all stores up that commits nothing for so many seconds ends.",
     )
+    republish_after_s: float = Field(
+        60.0,
+        gt=0,
+        le=86_400,
+        description="A request that a gateway accepted this many seconds ago and that never arrived is published again.",  # noqa: E501
+    )
     sweep_interval_s: float = Field(
         60.0,
         gt=0,

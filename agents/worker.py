@@ -11,6 +11,7 @@ import uvloop
 
 from agents.components import Components, Configuration, open_components
 from agents.health import health_server
+from agents.maintenance.republish import Republish
 from agents.maintenance.sweep import Sweep
 from agents.pipeline import Pipeline
 from agents.preparing import Preparing
@@ -24,6 +25,7 @@ from infra.telemetry.metrics import LAG
 from infra.weaviate import WeaviateSettings
 from streams.app import Stream
 from streams.settings import KafkaSettings, WindowSettings
+from streams.topics import Topics
 from streams.window import Window
 
 _log = structlog.get_logger(__name__)
@@ -95,6 +97,7 @@ async def _work(configuration: Configuration) -> None:
                 pipeline = _pipeline(configuration, components, window, stream, waiting)
                 tasks.create_task(pipeline.run(), name="pipeline")
                 tasks.create_task(_sweep(configuration, components).run(), name="sweep")
+                tasks.create_task(_republish(configuration, components).run(), name="republish")
                 tasks.create_task(_watchdog(configuration, components, stream, waiting).run(), name="watchdog")
                 tasks.create_task(_watch(app), name="faust")
         finally:
@@ -126,6 +129,11 @@ def _pipeline(
 
 def _sweep(configuration: Configuration, components: Components) -> Sweep:
     return Sweep(components.database, components.index, components.projecting, configuration.worker)
+
+
+def _republish(configuration: Configuration, components: Components) -> Republish:
+    topics = Topics.of(configuration.kafka)
+    return Republish(components.database, components.lag, components.producer, topics, configuration.worker)
 
 
 def _watchdog(configuration: Configuration, components: Components, stream: Stream, waiting: Waiting) -> Watchdog:

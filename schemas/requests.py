@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
+import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StrictBool, model_validator
 
 from schemas.identity import content_hash
@@ -125,6 +126,10 @@ class MemoryRequest(BaseModel):
         if self.op == "update" and self.clears_expiry:
             document["expiration_date"] = None
         return document
+
+    def to_json(self) -> bytes:
+        """The request as the value of a ``memory-requests`` record."""
+        return orjson.dumps({"schema_version": SCHEMA_VERSION, **self.canonical()})
 
     def content_hash(self) -> str:
         """The hash that tells a repetition from another request under the same id."""

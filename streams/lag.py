@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,9 +25,13 @@ class GroupOffsets:
     end: Mapping[int, int]
     committed: Mapping[int, int]
 
+    def position(self, partition: int) -> int:
+        """Where the group reads on: behind what it committed, and behind what retention removed."""
+        return max(self.committed.get(partition, 0), self.begin[partition])
+
     def lag(self, partition: int) -> int:
         """Records of a partition that are not committed."""
-        return self.end[partition] - max(self.committed.get(partition, 0), self.begin[partition])
+        return self.end[partition] - self.position(partition)
 
     @property
     def total(self) -> int:
@@ -42,17 +47,19 @@ class LagReader:
         self._topic = Topics.of(settings).requests
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
+        self._lock = asyncio.Lock()
 
     async def read(self) -> GroupOffsets:
         """The offsets now; raises ``StoreUnavailableError`` when Kafka does not answer."""
-        try:
-            if self._consumer is None or self._admin is None:
-                await self._connect()
-            return await self._read()
-        except KafkaError as error:
-            # A fresh connection next time: this one may hold what is no longer true.
-            await self.close()
-            raise StoreUnavailableError("Kafka", repr(error)) from error
+        async with self._lock:
+            try:
+                if self._consumer is None or self._admin is None:
+                    await self._connect()
+                return await self._read()
+            except KafkaError as error:
+                # A fresh connection next time: this one may hold what is no longer true.
+                await self.close()
+                raise StoreUnavailableError("Kafka", repr(error)) from error
 
     async def _connect(self) -> None:
         timeout_ms = int(self._settings.request_timeout_s * 1000)

@@ -7,7 +7,6 @@ request goes on from there.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 
 from agents.fold import deletion
@@ -25,16 +24,16 @@ def purge(database: Database, item: Item, chunk: int = CHUNK) -> RequestOutcome:
     Returns the outcome that stands, which may be that of another request under the same id.
     """
     request = item.request
-    opened = RequestOutcome(
-        request_id=request.request_id,
-        scope=request.scope,
-        op=request.op,
-        hash=request.content_hash(),
-        status=RequestStatus.RUNNING,
-        recorded_at=datetime.now(UTC),
-        infer=request.infer,
-    )
     with database.transaction() as transaction:
+        opened = RequestOutcome(
+            request_id=request.request_id,
+            scope=request.scope,
+            op=request.op,
+            hash=request.content_hash(),
+            status=RequestStatus.RUNNING,
+            recorded_at=transaction.now(),
+            infer=request.infer,
+        )
         stands = transaction.lock_request(opened)
         if stands.hash != opened.hash or not stands.is_open:
             return stands

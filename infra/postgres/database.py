@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -18,9 +18,7 @@ from infra.postgres import keys, reads
 from infra.postgres.engine import make_engine
 from infra.postgres.errors import translated
 from infra.postgres.keys import ApiKey
-from infra.postgres.rows import insert_rows, request_row
 from infra.postgres.settings import PostgresSettings
-from infra.postgres.tables import requests
 from infra.postgres.writes import Transaction
 from schemas.history import HistoryEntry, RequestOutcome, RequestStatus
 from schemas.memories import Memory
@@ -121,26 +119,30 @@ class Database:
         Returns what stands: the new ``accepted`` row, or what became of the same request earlier. Raises
         ``RecordRejectedError`` when the id was used for another request.
         """
-        outcome = RequestOutcome(
-            request_id=request.request_id,
-            scope=request.scope,
-            op=request.op,
-            hash=request.content_hash(),
-            status=RequestStatus.ACCEPTED,
-            recorded_at=datetime.now(UTC),
-            infer=request.infer,
-            memory_id=request.memory_id,
-        )
-        row = request_row(outcome, request.canonical())
-        with self._connection() as connection:
-            insert_rows(connection, requests, [row], "ON CONFLICT (project, request_id) DO NOTHING")
-            stands = reads.outcome(connection, *outcome.key)
-        if stands is None or stands.hash != outcome.hash:
+        with self.transaction() as transaction:
+            outcome = RequestOutcome(
+                request_id=request.request_id,
+                scope=request.scope,
+                op=request.op,
+                hash=request.content_hash(),
+                status=RequestStatus.ACCEPTED,
+                recorded_at=transaction.now(),
+                infer=request.infer,
+                memory_id=request.memory_id,
+            )
+            stands = transaction.lock_request(outcome, request.canonical())
+        if stands.hash != outcome.hash:
             raise RecordRejectedError(
                 DeadLetterReason.REQUEST_ID_CONFLICT,
                 f"request_id {request.request_id} was used for another request of project {request.project}",
             )
         return stands
+
+    def claim_accepted(self, before: datetime, limit: int = 500) -> list[MemoryRequest]:
+        """Requests accepted before that time whose record never arrived, to be published again."""
+        with self.transaction() as transaction:
+            payloads = transaction.claim_accepted(before, limit)
+        return [MemoryRequest.model_validate(payload) for payload in payloads]
 
     def create_project(self, project: str) -> None:
         """Make the project unless it is there."""

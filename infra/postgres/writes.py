@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, func, select, tuple_, update
 
 from infra.postgres.rows import (
     entry_of,
@@ -19,7 +20,7 @@ from infra.postgres.rows import (
     request_row,
 )
 from infra.postgres.tables import memories, memory_history, requests
-from schemas.history import HistoryEntry, RequestOutcome
+from schemas.history import HistoryEntry, RequestOutcome, RequestStatus
 from schemas.memories import Memory
 from schemas.problems import StoreUnavailableError
 from schemas.scope import Scope
@@ -105,11 +106,30 @@ class Transaction:
         insert_rows(connection, memories, rows, _UPSERT_MEMORY)
         insert_rows(connection, memory_history, [history_row(entry) for entry in history])
 
-    def lock_request(self, outcome: RequestOutcome) -> RequestOutcome:
-        """Make the request's row if there is none, lock it, and return it as it stands."""
-        insert_rows(
-            self._connection, requests, [request_row(outcome)], "ON CONFLICT (project, request_id) DO NOTHING"
+    def claim_accepted(self, before: datetime, limit: int) -> list[dict[str, Any]]:
+        """The payloads of requests that were accepted before that time and not applied; oldest first.
+
+        Their rows are dated anew, so that nobody else claims them too soon.
+        """
+        oldest = (
+            select(requests.c.project, requests.c.request_id)
+            .where(requests.c.status == RequestStatus.ACCEPTED, requests.c.recorded_at < before)
+            .order_by(requests.c.recorded_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
         )
+        statement = (
+            update(requests)
+            .where(tuple_(requests.c.project, requests.c.request_id).in_(oldest))
+            .values(recorded_at=func.clock_timestamp())
+            .returning(requests.c.payload)
+        )
+        return [row.payload for row in self._connection.execute(statement)]
+
+    def lock_request(self, outcome: RequestOutcome, payload: dict[str, Any] | None = None) -> RequestOutcome:
+        """Make the request's row if there is none, lock it, and return it as it stands."""
+        row = request_row(outcome, payload)
+        insert_rows(self._connection, requests, [row], "ON CONFLICT (project, request_id) DO NOTHING")
         return self.outcomes([outcome.key])[outcome.key]
 
     def live_in_scope(self, scope: Scope, limit: int) -> list[Memory]:

@@ -118,6 +118,20 @@ def test_an_accepted_request_is_closed_by_its_record(database: Database) -> None
     assert database.accept(one.request) == outcome
 
 
+def test_what_was_accepted_and_never_arrived_is_claimed_once(database: Database) -> None:
+    lost, applied = item(text="lost", metadata={"a": 1e2}), item(text="applied")
+    for one in (lost, applied):
+        database.accept(one.request)
+    apply(database, [applied])
+    later = database.now()
+    assert database.claim_accepted(later - timedelta(hours=1)) == []
+    [claimed] = database.claim_accepted(later)
+    assert claimed.content_hash() == lost.request.content_hash()
+    assert database.claim_accepted(later) == []
+    [again] = database.claim_accepted(database.now())
+    assert MemoryRequest.model_validate_json(again.to_json()) == lost.request
+
+
 def test_changed_between_pages_through_recent_changes(database: Database) -> None:
     before = database.now()
     ids = sorted(add(database).id for _ in range(5))
