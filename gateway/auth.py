@@ -1,0 +1,51 @@
+"""Who is calling: the API key in the headers that mem0's clients and others use."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.metrics import AUTH_FAILURES
+from gateway.problems import ApiError
+from gateway.routing import find_route
+from gateway.services import SERVICES
+from infra.postgres import ApiKey
+
+CALLER: Final = web.RequestKey("caller", ApiKey)
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,256}")
+
+
+@web.middleware
+async def auth_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let a call through with a valid key; without one even an unknown path is a 401."""
+    route = find_route(request)
+    if route is not None and route.scope is None:
+        return await handler(request)
+    token = token_of(request.headers.get("Authorization"), request.headers.get("X-API-Key"))
+    key = await request.app[SERVICES].keys.find(token) if token else None
+    if key is None:
+        AUTH_FAILURES.inc()
+        raise ApiError(
+            401,
+            "unauthorized",
+            "The API key is missing or not valid: send 'Authorization: Token <key>' or 'X-API-Key: <key>'.",
+            headers={"WWW-Authenticate": 'Bearer realm="agentmem"'},
+        )
+    if route is not None and route.scope not in key.scopes:
+        raise ApiError(403, "forbidden", f"This API key does not have the scope '{route.scope}'.")
+    request[CALLER] = key
+    return await handler(request)
+
+
+def token_of(authorization: str | None, api_key: str | None) -> str | None:
+    """The token in ``Authorization: Token|Bearer <token>`` or ``X-API-Key``; None if there is no usable one."""
+    token = api_key or ""
+    if authorization is not None:
+        scheme, _, token = authorization.strip().partition(" ")
+        if scheme.lower() not in ("token", "bearer"):
+            return None
+    token = token.strip()
+    return token if _TOKEN.fullmatch(token) else None

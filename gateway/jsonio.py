@@ -1,0 +1,50 @@
+"""JSON in and out: bounded, and free of what the stores cannot hold."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+MAX_DEPTH: Final = 32
+
+
+def dumps(value: Any) -> bytes:
+    """Compact JSON; datetimes and UUIDs as text."""
+    return orjson.dumps(value)
+
+
+def json_response(value: Any, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=dumps(value), status=status, content_type="application/json")
+
+
+def loads_object(data: bytes) -> dict[str, Any]:
+    """A JSON object; raises ``ValueError`` that says what is wrong.
+
+    U+0000 is refused (Postgres holds no such text), and so is deep nesting.
+    """
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"the body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError("the body must be a JSON object")
+    _check(value)
+    return value
+
+
+def _check(document: dict[str, Any]) -> None:
+    # A stack of our own, not recursion: the depth is the caller's choice.
+    stack: list[tuple[Any, int]] = [(document, 1)]
+    while stack:
+        value, depth = stack.pop()
+        if isinstance(value, str):
+            if "\0" in value:
+                raise ValueError("a text holds U+0000, which cannot be stored")
+        elif isinstance(value, dict | list):
+            if depth > MAX_DEPTH:
+                raise ValueError(f"the body is nested more than {MAX_DEPTH} levels deep")
+            inner = [*value, *value.values()] if isinstance(value, dict) else value
+            stack.extend((item, depth + 1) for item in inner)

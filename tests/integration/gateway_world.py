@@ -1,0 +1,175 @@
+"""What the gateway's tests share: a client, stores that can go away, and a worker in place of the agents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer, unused_port
+from aiokafka import AIOKafkaConsumer
+
+from agents.fold import fold
+from gateway.app import FAILED
+from gateway.settings import GatewaySettings
+from infra.onnx import Embedder
+from infra.postgres import Database
+from infra.weaviate import Point, VectorIndex
+from schemas.events import change_event, outcome_event
+from schemas.requests import MemoryRequest
+from streams.producer import Producer, acknowledged
+from streams.settings import KafkaSettings
+from streams.topics import Topics
+
+Client = TestClient[web.Request, web.Application]
+SETTINGS = GatewaySettings(
+    probe_interval_s=0.1,
+    wait_timeout_s=6,
+    feed_heartbeat_s=0.2,
+    feed_queue=50,
+    feed_send_timeout_s=1,
+    retry_after_s=3,
+)
+
+
+class Worker:
+    """Carries out requests one by one, while ``running`` is set."""
+
+    def __init__(self, kafka: KafkaSettings, database: Database, index: VectorIndex, embedder: Embedder) -> None:
+        self._kafka = kafka
+        self._topics = Topics.of(kafka)
+        self._database = database
+        self._index = index
+        self._embedder = embedder
+        self.running = asyncio.Event()
+        self.running.set()
+
+    async def run(self) -> None:
+        consumer = AIOKafkaConsumer(
+            self._topics.requests,
+            bootstrap_servers=self._kafka.bootstrap_servers,
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            async with Producer(self._kafka) as producer:
+                async for record in consumer:
+                    await self.running.wait()
+                    await self.apply(MemoryRequest.model_validate_json(record.value), producer)
+        finally:
+            await consumer.stop()
+
+    async def apply(self, request: MemoryRequest, producer: Producer) -> None:
+        with self._database.transaction() as transaction:
+            ids = [request.memory_id] if request.memory_id else []
+            changes = fold(transaction.memories(ids), [request], transaction.now())
+            transaction.write(list(changes.memories.values()), changes.history, changes.outcomes)
+        live = [memory for memory in changes.memories.values() if memory.deleted_at is None]
+        vectors = self._embedder.embed([memory.embedding_text for memory in live] or [""]).vectors
+        points = zip(live, vectors, strict=False)
+        await self._index.upsert([Point(m.id, m.version, m.scope, vector) for m, vector in points])
+        await self._index.delete([memory.id for memory in changes.memories.values() if memory.deleted_at])
+        outcome = changes.outcomes[0]
+        events = [change_event(entry, outcome) for entry in changes.history] or [outcome_event(outcome)]
+        sent = [
+            await producer.send(
+                self._topics.events, key=event.key.encode(), value=event.body, headers=event.headers()
+            )
+            for event in events
+        ]
+        await acknowledged(sent)
+
+
+class Proxy:
+    """A store's address that can be there or not."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target.rsplit(":", 1)
+        self._port = unused_port()
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.address = f"127.0.0.1:{self._port}"
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            for writer in self._writers:
+                writer.transport.abort()
+            await self._server.wait_closed()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, port = self._target
+        store_reader, store_writer = await asyncio.open_connection(host, int(port))
+        self._writers |= {writer, store_writer}
+        await asyncio.gather(self._copy(reader, store_writer), self._copy(store_reader, writer))
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        self._writers.discard(writer)
+
+
+@dataclass
+class World:
+    client: Client
+    worker: Worker
+    token: str
+    foreign_token: str
+
+    async def call(
+        self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str
+    ) -> Any:
+        status, document = await self.answer(method, path, body, token, **headers)
+        assert status == 200, document
+        return document
+
+    async def answer(
+        self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str
+    ) -> tuple[int, Any]:
+        sent = {"Authorization": f"Token {token or self.token}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.client.request(method, path, json=body, headers=sent) as response:
+            assert "X-Request-ID" in response.headers
+            return response.status, await response.json(content_type=None)
+
+    async def add(self, messages: Any, user: str = "alice", **more: Any) -> Any:
+        body = {"messages": messages, "user_id": user, "infer": False, **more}
+        return await self.call("POST", "/v3/memories/add/", body)
+
+    async def search(self, query: str, **more: Any) -> list[Any]:
+        body = {"query": query, "filters": {"user_id": "alice"}, **more}
+        found = await self.call("POST", "/v3/memories/search/", body)
+        results: list[Any] = found["results"]
+        return results
+
+
+@asynccontextmanager
+async def serving(app: web.Application) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110  # what is awaited happens behind HTTP
+            await asyncio.sleep(0.05)
+
+
+async def ready(client: Client) -> bool:
+    async with client.get("/health/ready") as response:
+        up = response.status == 200
+    failed = client.app[FAILED]
+    if failed.done():
+        failed.result()
+    return up
