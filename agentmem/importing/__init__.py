@@ -1,0 +1,1 @@
+"""Importing files of JSON lines: read, checked whole, published, and followed until all is searchable."""

@@ -1,0 +1,48 @@
+"""What commands print: results on stdout (rich on a terminal, plain elsewhere), everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+import click
+import orjson
+
+
+def show_json(value: object) -> None:
+    """One JSON document on one line."""
+    click.echo(orjson.dumps(value, default=str).decode())
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Rows under headings on a terminal, tab-separated values without headings elsewhere."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(_flat(cell) for cell in row))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        # Text, because a memory may hold what looks like markup.
+        table.add_row(*(Text(visible("" if cell is None else str(cell))) for cell in row))
+    Console().print(table)
+
+
+def note(message: str) -> None:
+    """A sentence for the person at the terminal, on stderr."""
+    click.echo(message, err=True)
+
+
+def visible(text: str) -> str:
+    """The text without control characters, which could drive a terminal; line ends stay."""
+    return "".join(c if c.isprintable() or c == "\n" else " " if c == "\t" else "\ufffd" for c in text)
+
+
+def _flat(cell: object) -> str:
+    return "" if cell is None else " ".join(visible(str(cell)).split())
