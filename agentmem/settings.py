@@ -17,6 +17,7 @@ from gateway.settings import GatewaySettings
 from infra.local.settings import LocalSettings
 from infra.onnx.settings import EmbeddingSettings
 from infra.postgres.settings import PostgresSettings
+from infra.telemetry.tracing import TelemetrySettings
 from infra.weaviate.settings import WeaviateSettings
 from streams.settings import KafkaSettings, WindowSettings
 
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = Field(default_factory=WorkerSettings, description="The worker itself.")
     gateway: GatewaySettings = Field(default_factory=GatewaySettings, description="The HTTP service.")
     local: LocalSettings = Field(default_factory=LocalSettings, description="The stack without Docker.")
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Traces.")
     log: LogSettings = Field(default_factory=LogSettings, description="Logging.")
 
     @classmethod

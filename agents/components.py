@@ -15,6 +15,7 @@ from agents.waiting import Waiting
 from infra.onnx import EmbeddingSettings, load_embedder
 from infra.postgres import Database, PostgresSettings
 from infra.postgres.migrate import pending
+from infra.telemetry.metrics import MODEL
 from infra.weaviate import VectorIndex, WeaviateSettings
 from schemas.problems import MisconfiguredError
 from streams.lag import LagReader
@@ -55,6 +56,8 @@ async def open_components(configuration: Configuration, waiting: Waiting) -> Asy
     Raises ``MisconfiguredError`` when the schema, the topics, the model or the index do not fit.
     """
     embedder = await asyncio.to_thread(load_embedder, configuration.embedding)
+    made_by = embedder.identity
+    MODEL.labels(made_by.model, made_by.revision, made_by.variant, made_by.dimension).set(1)
     database = Database(configuration.postgres)
     index = VectorIndex(configuration.weaviate)
     producer = Producer(configuration.kafka)
@@ -67,7 +70,7 @@ async def open_components(configuration: Configuration, waiting: Waiting) -> Asy
     try:
         await start("Postgres", lambda: asyncio.to_thread(_check_schema, configuration.postgres))
         await start("Weaviate", index.open)
-        await start("Weaviate", lambda: index.ensure(embedder.identity))
+        await start("Weaviate", lambda: index.ensure(made_by))
         await start("Kafka", lambda: _check_topics(configuration.kafka))
         await start("Kafka", producer.start)
         topics = Topics.of(configuration.kafka)

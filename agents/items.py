@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from opentelemetry.trace import Span
+
+from infra.telemetry.tracing import traceparent_of
 from schemas.history import HistoryEntry, RequestOutcome
 from schemas.problems import RecordRejectedError
 from schemas.requests import MemoryRequest
@@ -13,25 +16,31 @@ from streams.records import Record
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A record that was decoded."""
+    """A record that was decoded. ``span`` is there when its producer sent a trace context."""
 
     record: Record
     request: MemoryRequest
+    span: Span | None = None
 
     @property
     def key(self) -> tuple[str, str]:
         """What identifies the request: project and request id."""
         return self.request.project, self.request.request_id
 
+    @property
+    def traceparent(self) -> str | None:
+        """The trace context for the events of this request."""
+        return None if self.span is None else traceparent_of(self.span)
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record for the dead-letter topic: why, and by which stage. ``request`` is there if it was readable."""
+    """A record for the dead-letter topic: why, and by which stage. ``item`` is there if it was readable."""
 
     record: Record
     error: RecordRejectedError
     stage: str
-    request: MemoryRequest | None = None
+    item: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)

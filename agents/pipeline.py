@@ -15,7 +15,7 @@ from functools import partial
 
 import structlog
 
-from agents.preparing import Prepared, Preparing
+from agents.preparing import Prepared, Preparing, spans_of
 from agents.storing import Storing
 from agents.waiting import RevokedError, Waiting
 from infra.telemetry.metrics import EVENT_LATENCY, QUEUE, RECORDS
@@ -69,6 +69,9 @@ class Pipeline:
         except RevokedError:
             RECORDS.labels("dropped").inc(len(batch.records))
             _log.info("batch dropped: its partitions were taken away", records=len(batch.records))
+        finally:
+            for span in spans_of(prepared.items):
+                span.end()
 
     async def _commit(self, batch: Batch) -> None:
         if not await self._stream.commit(batch.offsets):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+from opentelemetry.trace import Span
 
 from agents.isolation import Isolation
 from agents.items import Item, Rejected
 from agents.stages.decode import decode
 from agents.stages.embed import EmbedStage, Vectors
+from infra.telemetry import tracing
 from infra.telemetry.metrics import BATCH_RECORDS, STAGE_SECONDS, UNKEYED
 from schemas.problems import RecordRejectedError
+from schemas.requests import MemoryRequest
 from streams.records import Batch, Record
 
 
@@ -45,24 +49,45 @@ class Preparing:
         async def embed(part: Sequence[Item]) -> None:
             vectors.update(await self._embedding.embed_items(part))
 
-        with STAGE_SECONDS.labels("embed").time():
+        with STAGE_SECONDS.labels("embed").time(), tracing.stage("embed", spans_of(items)):
             failed = await self._isolation.run(items, embed)
         faulty = {id(item) for item, _ in failed}
-        rejected += [Rejected(item.record, error, "embed", item.request) for item, error in failed]
+        rejected += [Rejected(item.record, error, "embed", item) for item, error in failed]
         return Prepared(batch, [item for item in items if id(item) not in faulty], rejected, vectors)
 
     def _decode(self, record: Record, items: list[Item], rejected: list[Rejected]) -> None:
-        request = None
+        item = None
         stage = "decode"
         try:
             request = decode(record, self._max_record_bytes)
             stage = "embed"
-            item = Item(record, request)
+            item = Item(record, request, _span(record, request))
             self._embedding.check(item)
         except RecordRejectedError as error:
-            rejected.append(Rejected(record, error, stage, request))
+            rejected.append(Rejected(record, error, stage, item))
             return
         items.append(item)
         # An update or delete may leave the scope out; then its right key is not known here.
         if request.scope.ids and record.key != request.scope.key.encode():
             UNKEYED.inc()
+
+
+def spans_of(items: Iterable[Item]) -> Iterator[Span]:
+    """The spans of those items that belong to a trace."""
+    return (item.span for item in items if item.span is not None)
+
+
+def _span(record: Record, request: MemoryRequest) -> Span | None:
+    traceparent = record.header("traceparent")
+    if traceparent is None:
+        return None
+    attributes: dict[str, str | int] = {
+        "messaging.system": "kafka",
+        "messaging.destination.name": record.topic,
+        "messaging.destination.partition.id": str(record.partition),
+        "messaging.kafka.offset": record.offset,
+        "agentmem.project": request.project,
+        "agentmem.request_id": request.request_id,
+        "agentmem.op": request.op,
+    }
+    return tracing.begin(f"process {record.topic}", traceparent, attributes)

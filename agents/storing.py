@@ -8,9 +8,11 @@ from functools import partial
 from itertools import groupby
 from typing import TypeVar
 
+import structlog
+
 from agents.isolation import Isolation
 from agents.items import Applied, Item, Rejected
-from agents.preparing import Prepared
+from agents.preparing import Prepared, spans_of
 from agents.stages import announce, project
 from agents.stages.announce import AnnounceStage
 from agents.stages.apply import STAGE as APPLY
@@ -20,8 +22,11 @@ from agents.stages.purge import purge
 from agents.stages.reject import reject
 from agents.waiting import Waiting
 from infra.postgres import Database
+from infra.telemetry import tracing
 from infra.telemetry.metrics import DEAD_LETTERS, RECORDS
 from schemas.history import HistoryEntry, RequestOutcome, RequestStatus
+
+_log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Check = Callable[[], None]
@@ -58,7 +63,8 @@ class Storing:
         rejected: list[Rejected] = []
 
         async def apply_part(part: Sequence[Item]) -> None:
-            done, refused = await self._on_thread(APPLY, partial(apply, self._database, part), check)
+            with tracing.stage(APPLY, spans_of(part)):
+                done, refused = await self._on_thread(APPLY, partial(apply, self._database, part), check)
             applied.extend(done)
             rejected.extend(refused)
 
@@ -66,14 +72,16 @@ class Storing:
             ids = {entry.memory.id for one in part for entry in one.history}
             verify = any(one.repeated for one in part)
             work = partial(self._projecting.project, ids, prepared.vectors, verify=verify)
-            await self._waiting.out(project.STAGE, work, check)
+            with tracing.stage(project.STAGE, spans_of(one.item for one in part)):
+                await self._waiting.out(project.STAGE, work, check)
 
         for item, error in await self._apply_isolation.run(items, apply_part):
-            rejected.append(Rejected(item.record, error, APPLY, item.request))
+            rejected.append(Rejected(item.record, error, APPLY, item))
         failed = await self._project_isolation.run(applied, project_part)
         # Postgres holds the change, so its event is announced; the dead letter says that search lacks it.
         rejected += [Rejected(one.item.record, error, project.STAGE) for one, error in failed]
-        await self._waiting.out(announce.STAGE, partial(self._announcing.announce, applied), check)
+        with tracing.stage(announce.STAGE, spans_of(one.item for one in applied)):
+            await self._waiting.out(announce.STAGE, partial(self._announcing.announce, applied), check)
         for one in rejected:
             await self._set_aside(one, check)
         repeated = sum(one.repeated for one in applied)
@@ -94,26 +102,26 @@ class Storing:
             done.append(outcome)
 
         for _, error in await self._apply_isolation.run([item], purge_all):
-            await self._set_aside(Rejected(item.record, error, APPLY, item.request), check)
+            await self._set_aside(Rejected(item.record, error, APPLY, item), check)
         for outcome in done:
             await self._announce_barrier(item, outcome, repeated, check)
             RECORDS.labels("repeated" if repeated else "applied").inc()
 
     async def _announce_barrier(self, item: Item, outcome: RequestOutcome, repeated: bool, check: Check) -> None:
-        trace = item.record.header("traceparent")
         async for history in self._pages(outcome, check):
             ids = [entry.memory.id for entry in history]
             work = partial(self._projecting.project, ids, {}, verify=repeated)
             await self._waiting.out(project.STAGE, work, check)
-            await self._send(outcome, history, trace, check)
+            await self._send(outcome, history, item.traceparent, check)
 
     async def _set_aside(self, rejected: Rejected, check: Check) -> None:
         outcome = None
-        if rejected.request is not None:
+        if rejected.item is not None:
             outcome = await self._on_thread(rejected.stage, partial(reject, self._database, rejected), check)
         await self._waiting.out(announce.STAGE, partial(self._announcing.set_aside, rejected), check)
-        if outcome is not None:
-            await self._send(outcome, [], rejected.record.header("traceparent"), check)
+        if outcome is not None and rejected.item is not None:
+            await self._send(outcome, [], rejected.item.traceparent, check)
+        _log_dead_letter(rejected)
         DEAD_LETTERS.labels(rejected.error.reason, rejected.stage).inc()
         RECORDS.labels("dead_lettered").inc()
 
@@ -137,6 +145,19 @@ class Storing:
 
     async def _on_thread(self, stage: str, work: Callable[[], T], check: Check) -> T:
         return await self._waiting.out(stage, lambda: asyncio.to_thread(work), check)
+
+
+def _log_dead_letter(rejected: Rejected) -> None:
+    record, item = rejected.record, rejected.item
+    _log.warning(
+        "dead letter",
+        reason=rejected.error.reason.value,
+        stage=rejected.stage,
+        source=f"{record.topic}/{record.partition}/{record.offset}",
+        project=item.request.project if item else None,
+        request_id=item.request.request_id if item else None,
+        trace_id=tracing.trace_id_of(item.span) if item and item.span else None,
+    )
 
 
 def _segments(items: Sequence[Item]) -> Iterator[tuple[bool, list[Item]]]:

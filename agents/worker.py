@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from importlib.metadata import version
 
 import faust
 import structlog
@@ -21,7 +22,8 @@ from agents.waiting import Waiting
 from agents.watchdog import Watchdog
 from infra.onnx import EmbeddingSettings
 from infra.postgres import PostgresSettings
-from infra.telemetry.metrics import LAG
+from infra.telemetry.metrics import BUILD, LAG
+from infra.telemetry.tracing import TelemetrySettings, tracing
 from infra.weaviate import WeaviateSettings
 from streams.app import Stream
 from streams.settings import KafkaSettings, WindowSettings
@@ -39,9 +41,13 @@ def run_worker(
     weaviate: WeaviateSettings,
     embedding: EmbeddingSettings,
     worker: WorkerSettings,
+    telemetry: TelemetrySettings,
 ) -> int:
     """Run a worker until SIGTERM or SIGINT; returns the exit code 0. See :func:`serve` for what it raises."""
-    uvloop.run(serve(Configuration(kafka, window, postgres, weaviate, embedding, worker)))
+    release = version("agentmem")
+    BUILD.labels(release).set(1)
+    with tracing(telemetry, "agentmem-worker", release):
+        uvloop.run(serve(Configuration(kafka, window, postgres, weaviate, embedding, worker)))
     return 0
 
 

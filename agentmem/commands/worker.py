@@ -35,5 +35,6 @@ def worker(invocation: Invocation) -> None:
             weaviate=settings.weaviate,
             embedding=settings.embedding,
             worker=settings.worker,
+            telemetry=settings.telemetry,
         )
     )

@@ -32,8 +32,9 @@ class AnnounceStage:
     async def announce(self, applied: Iterable[Applied]) -> None:
         """Announce what became of these requests, in order."""
         await self.send(
-            (event, one.item.record.header("traceparent"))
+            (event, trace)
             for one in applied
+            for trace in (one.item.traceparent,)
             for event in events_of(one.outcome, one.history)
         )
 

@@ -40,7 +40,7 @@ def apply(database: Database, items: Sequence[Item]) -> tuple[list[Applied], lis
     for item in items:
         outcome = known[item.key]
         if item is not fresh.get(item.key) and (error := refusal(outcome, item)):
-            rejected.append(Rejected(item.record, error, STAGE, item.request))
+            rejected.append(Rejected(item.record, error, STAGE, item))
         else:
             applied.append(Applied(item, outcome, history.get(item.key, []), item.key not in fresh))
     return applied, rejected

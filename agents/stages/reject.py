@@ -10,9 +10,10 @@ from schemas.problems import DeadLetterReason
 
 def reject(database: Database, rejected: Rejected) -> RequestOutcome | None:
     """Note the failure; returns the outcome to announce, or None when another outcome of that id stands."""
-    request, error = rejected.request, rejected.error
-    if request is None or error.reason is DeadLetterReason.REQUEST_ID_CONFLICT:
+    error = rejected.error
+    if rejected.item is None or error.reason is DeadLetterReason.REQUEST_ID_CONFLICT:
         return None
+    request = rejected.item.request
     with database.transaction() as transaction:
         outcome = RequestOutcome(
             request_id=request.request_id,

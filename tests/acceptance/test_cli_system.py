@@ -89,8 +89,8 @@ def test_the_way_of_a_conversation(system: Agentmem) -> None:
         assert tail.interrupt() == ExitCode.INTERRUPTED
 
 
-def test_failures_are_told(system: Agentmem) -> None:
-    """What a worker refuses makes the import fail, by name, also where one request id is used twice."""
+def test_refusals_are_told(system: Agentmem) -> None:
+    """What a worker refuses makes the import fail, also where one request id is used twice; so is a wrong key."""
     requests = [
         {"op": "add", "request_id": "r1", "user_id": "carl", "text": "likes tea"},
         {"op": "add", "request_id": "r1", "user_id": "carl", "text": "likes coffee"},
@@ -104,9 +104,7 @@ def test_failures_are_told(system: Agentmem) -> None:
     assert "request r1: request_id_conflict" in result.err
     assert "request r2: not_found" in result.err
 
-
-def test_a_wrong_key_is_told(system: Agentmem) -> None:
-    for arguments in (("search", "x", "--user", "alice"), ("tail",)):
-        result = system(*arguments, AGENTMEM_API_KEY="wrong")
-        assert result.code == ExitCode.MISCONFIGURED
-        assert "refuses the API key" in result.err
+    for arguments in (("search", "x", "--user", "carl"), ("tail",)):
+        refused = system(*arguments, AGENTMEM_API_KEY="wrong")
+        assert refused.code == ExitCode.MISCONFIGURED
+        assert "refuses the API key" in refused.err
