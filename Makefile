@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Processes that run tests side by side.
 JOBS ?= auto
-LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-emit-index-url \
-	--no-emit-find-links --generate-hashes --no-header
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	--generate-hashes --no-header
+LOCK := $(COMPILE) pyproject.toml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint types imports unit lock clean
+.PHONY: help run test lint types imports unit bench bench-recall lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -34,11 +35,22 @@ imports: $(VENV)/.installed-dev ## which package may import which
 unit: $(VENV)/.installed-dev ## the tests that need no stores
 	$(BIN)/pytest tests/unit
 
+bench: $(VENV)/.installed-dev ## throughput, beside that of the embedder alone; ARGS=--quick for a rough number
+	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-recall: $(VENV)/.installed-dev ## what searches find on real conversations, beside an exact search; ARGS="--data FILE"
+	$(BIN)/python -m tests.bench.recall $(ARGS)
+
+# onnxruntime-gpu brings the same module as onnxruntime: of two that are installed one overwrites the other.
 lock: ## make the hashed locks anew from pyproject.toml; needs uv
 	@command -v uv > /dev/null || { echo 'make lock needs uv: https://docs.astral.sh/uv/' >&2; exit 1; }
 	$(LOCK) --upgrade --extra local --extra dev --output-file requirements/dev.lock
 	$(LOCK) --constraints requirements/dev.lock --extra local --output-file requirements/local.lock
 	$(LOCK) --constraints requirements/dev.lock --output-file requirements/runtime.lock
+	$(LOCK) --constraints requirements/dev.lock --extra cuda --no-emit-package onnxruntime \
+		--output-file requirements/cuda.lock
+	$(LOCK) --constraints requirements/dev.lock --extra openvino --output-file requirements/openvino.lock
+	$(COMPILE) infra/deploy/build.in --constraints requirements/dev.lock --output-file infra/deploy/build.lock
 
 clean: ## remove the virtual environment and what tools left here; caches and data of stacks stay
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \

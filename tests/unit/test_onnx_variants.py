@@ -1,4 +1,4 @@
-"""The int8 variant: made once, shared between processes, and refused when it is wrong."""
+"""Variants: made once, shared between processes, and refused when they are wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infra.onnx import load_embedder, variants
+from infra.onnx import load_embedder
+from infra.onnx.int8 import int8_graph
 from schemas.problems import MisconfiguredError
 from tests.unit.tiny_model import make_model, settings
 
@@ -44,7 +45,8 @@ def test_loading_at_once_makes_it_once(tiny: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         embedders = list(pool.map(lambda _: load_embedder(settings(tiny, variant="int8")), range(4)))
     (made,) = _cached(tiny)
-    assert sorted(path.name for path in made.iterdir()) == ["fp32.npy", "model.onnx"]
+    assert [path.name for path in made.iterdir()] == ["model.onnx"]
+    assert len(list(made.parent.glob("*.npy*"))) == 1
     assert len({embedder.identity for embedder in embedders}) == 1
 
 
@@ -60,14 +62,15 @@ def test_what_an_interrupted_process_left_is_made_anew(tiny: Path) -> None:
 
 def test_a_variant_far_from_fp32_does_not_serve(tiny: Path) -> None:
     load_embedder(settings(tiny, variant="int8"))
-    (made,) = _cached(tiny)
-    reference = np.load(made / "fp32.npy")
-    np.save(made / "fp32.npy", -reference)
+    (path,) = (tiny / "cache/onnx").glob("*.npy")
+    reference = np.load(path)
+    np.save(path, -reference)
     with pytest.raises(
-        MisconfiguredError, match=r"int8 is not close enough to fp32.*Set embedding.variant to fp32"
+        MisconfiguredError,
+        match=r"int8 is not close enough to fp32.*Set the provider to cpu and the variant to fp32",
     ):
         load_embedder(settings(tiny, variant="int8"))
-    np.save(made / "fp32.npy", reference[:, :3])
+    np.save(path, reference[:, :3])
     with pytest.raises(MisconfiguredError, match="not close enough"):
         load_embedder(settings(tiny, variant="int8"))
 
@@ -79,9 +82,19 @@ def test_the_floor_is_a_setting(tiny: Path) -> None:
 
 def test_a_broken_cache_entry_is_named(tiny: Path) -> None:
     load_embedder(settings(tiny, variant="int8"))
+    (reference,) = (tiny / "cache/onnx").glob("*.npy")
+    reference.write_bytes(b"")
+    with pytest.raises(MisconfiguredError, match=rf"{reference.name}.*if the file is there, delete it"):
+        load_embedder(settings(tiny, variant="int8"))
     (made,) = _cached(tiny)
-    (made / "fp32.npy").unlink()
-    with pytest.raises(MisconfiguredError, match="if the folder is there, delete it"):
+    (made / "model.onnx").unlink()
+    with pytest.raises(MisconfiguredError, match=rf"{made.name} has no model.onnx: delete the folder"):
+        load_embedder(settings(tiny, variant="int8"))
+
+
+def test_a_cache_that_cannot_be_written_is_named(tiny: Path) -> None:
+    (tiny / "cache").write_text("a file where the folder should be")
+    with pytest.raises(MisconfiguredError, match=r"Check the disk and embedding\.cache_dir"):
         load_embedder(settings(tiny, variant="int8"))
 
 
@@ -103,8 +116,5 @@ def test_without_the_tools_only_a_made_one_serves(tiny: Path, monkeypatch: pytes
 def test_a_graph_that_cannot_be_quantised_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"nonsense")
 
-    def never() -> np.ndarray:
-        raise AssertionError
-
     with pytest.raises(MisconfiguredError, match=r"cannot make int8 of .*broken.onnx"):
-        variants.int8_variant(tmp_path / "broken.onnx", "hash", tmp_path / "cache", never)
+        int8_graph(tmp_path / "broken.onnx", "hash", tmp_path / "cache")

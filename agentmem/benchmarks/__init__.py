@@ -1,0 +1,1 @@
+"""What ``agentmem bench`` measures."""
