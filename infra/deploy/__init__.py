@@ -1,0 +1,1 @@
+"""Everything that deploys AgentMem: the image, Kubernetes manifests, dashboard and alerts."""

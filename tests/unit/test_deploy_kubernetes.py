@@ -1,0 +1,144 @@
+"""The Kubernetes manifests: valid, what they name exists, and nothing runs with more rights than it needs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import agentmem
+from agentmem.cli import COMMANDS
+from agentmem.settings import load_settings
+from gateway.routes import ALL as ROUTES
+from streams.topics import Topics
+from tests.unit.deploy_files import (
+    K8S,
+    cluster_settings,
+    containers,
+    manifests,
+    named_variables,
+    variables,
+    workloads,
+)
+
+PODS = dict(workloads())
+ALL_CONTAINERS = [
+    pytest.param(container, id=f"{name}.{container['name']}")
+    for name, pod in PODS.items()
+    for container in containers(pod)
+]
+SERVING = {"agentmem-worker": "AGENTMEM_WORKER_PORT", "agentmem-gateway": "AGENTMEM_GATEWAY_PORT"}
+
+
+@pytest.fixture
+def _settings_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AGENTMEM_")]:
+        monkeypatch.delenv(name)
+    for name, value in cluster_settings().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("root", ["base", "overlays/production"])
+def test_what_kustomize_makes_is_valid(root: str, tmp_path: Path) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kustomize comes with kubectl, and there is none")
+    made = subprocess.run([kubectl, "kustomize", str(K8S / root)], check=True, capture_output=True, text=True)
+    (tmp_path / "all.yaml").write_text(made.stdout)
+    checked = subprocess.run(
+        [sys.executable, "-m", "kubernetes_validate", "--strict", str(tmp_path / "all.yaml")],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    tags = re.findall(r"image: \S*?agentmem\S*?:(\S+)", made.stdout)
+    assert set(tags) == {agentmem.__version__}
+    assert not re.search(r"^kind: Secret$", made.stdout, re.MULTILINE)
+
+
+def test_every_setting_that_they_name_exists() -> None:
+    paths = [path for path in K8S.rglob("*") if path.is_file()]
+    assert named_variables(*paths) <= variables()
+
+
+@pytest.mark.usefixtures("_settings_of_the_cluster")
+def test_the_settings_are_valid() -> None:
+    settings = load_settings()
+    assert settings.worker.host == settings.gateway.host == "0.0.0.0"
+
+
+def test_every_command_that_they_name_exists() -> None:
+    commands = {name: pod["containers"][0]["args"] for name, pod in PODS.items()}
+    assert commands == {f"agentmem-{name}": [name] for name in ("migrate", "topics", "worker", "gateway")}
+    assert {command for (command,) in commands.values()} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("container", ALL_CONTAINERS)
+def test_a_container_has_no_rights_and_has_limits(container: dict[str, Any]) -> None:
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+    assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_pod_is_nobody(name: str) -> None:
+    pod = PODS[name]
+    assert pod["serviceAccountName"] == "agentmem"
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_probes_ask_what_answers(name: str) -> None:
+    (container,) = PODS[name]["containers"]
+    assert container["ports"] == [{"name": "http", "containerPort": int(cluster_settings()[SERVING[name]])}]
+    paths = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+    assert paths == {"startup": "/health/live", "liveness": "/health/live", "readiness": "/health/ready"}
+    assert set(paths.values()) <= {route.path for route in ROUTES}
+
+
+def test_the_worker_has_half_a_gibibyte() -> None:
+    (container,) = PODS["agentmem-worker"]["containers"]
+    assert container["resources"]["limits"]["memory"] == "512Mi"
+
+
+def test_each_deployment_has_a_disruption_budget_and_a_policy() -> None:
+    for kind in ("PodDisruptionBudget", "NetworkPolicy"):
+        assert set(SERVING) <= {found["metadata"]["name"] for found in manifests() if found["kind"] == kind}
+
+
+@pytest.mark.usefixtures("_settings_of_the_cluster")
+def test_scaling_follows_the_workers_group() -> None:
+    settings = load_settings().kafka
+    (scaled,) = (found["spec"] for found in manifests() if found["kind"] == "ScaledObject")
+    (trigger,) = scaled["triggers"]
+    assert scaled["maxReplicaCount"] == settings.partitions
+    assert trigger["metadata"]["consumerGroup"] == settings.group
+    assert trigger["metadata"]["topic"] == Topics.of(settings).requests
+    assert trigger["metadata"]["bootstrapServersFromEnv"] in cluster_settings()
+
+
+def test_the_ingress_passes_on_what_needs_a_key_but_no_metrics() -> None:
+    (ingress,) = (found["spec"] for found in manifests() if found["kind"] == "Ingress")
+    prefixes = tuple(f"{path['path']}/" for path in ingress["rules"][0]["http"]["paths"])
+    assert not {route.path for route in ROUTES if route.scope and not f"{route.path}/".startswith(prefixes)}
+    assert not {path for path in ("/metrics/", "/health/", "/health/ready/") if path.startswith(prefixes)}
+
+
+def test_secrets_are_only_referred_to() -> None:
+    assert "Secret" not in {found["kind"] for found in manifests()}
+    text = yaml.safe_dump(manifests())
+    assert {"postgres-dsn", "weaviate-api-key"} <= set(re.findall(r"key: ([\w-]+)", text))
