@@ -17,6 +17,7 @@ from infra.postgres import Database, PostgresSettings
 from infra.postgres.migrate import pending
 from infra.telemetry.metrics import MODEL
 from infra.weaviate import VectorIndex, WeaviateSettings
+from infra.webhooks import WebhookSettings
 from schemas.problems import MisconfiguredError
 from streams.lag import LagReader
 from streams.producer import Producer
@@ -34,6 +35,7 @@ class Configuration:
     weaviate: WeaviateSettings
     embedding: EmbeddingSettings
     worker: WorkerSettings
+    webhooks: WebhookSettings
 
 
 @dataclass(frozen=True, slots=True)

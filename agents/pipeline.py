@@ -40,21 +40,22 @@ class Pipeline:
 
     async def run(self) -> None:
         """Process batches for ever. Raises the error that no record is to blame for."""
-        # At most three batches are in hand: one is stored, one waits, one is prepared.
-        prepared: asyncio.Queue[Prepared] = asyncio.Queue(maxsize=1)
+        # At most three batches are in hand: one is stored, two are being prepared or wait. The later one is
+        # decoded while the earlier one is embedded, so that the embedder has its next texts at once.
+        ahead: asyncio.Queue[asyncio.Task[Prepared]] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._prepare_all(prepared))
-            tasks.create_task(self._store_all(prepared))
+            tasks.create_task(self._prepare_all(ahead, tasks))
+            tasks.create_task(self._store_all(ahead))
 
-    async def _prepare_all(self, prepared: asyncio.Queue[Prepared]) -> None:
+    async def _prepare_all(self, ahead: asyncio.Queue[asyncio.Task[Prepared]], tasks: asyncio.TaskGroup) -> None:
         while True:
             batch = await self._window.batch()
             QUEUE.set(self._window.depth)
-            await prepared.put(await self._preparing.prepare(batch))
+            await ahead.put(tasks.create_task(self._preparing.prepare(batch)))
 
-    async def _store_all(self, prepared: asyncio.Queue[Prepared]) -> None:
+    async def _store_all(self, ahead: asyncio.Queue[asyncio.Task[Prepared]]) -> None:
         while True:
-            await self._finish(await prepared.get())
+            await self._finish(await (await ahead.get()))
 
     async def _finish(self, prepared: Prepared) -> None:
         batch = prepared.batch

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
+from collections.abc import Coroutine
 from importlib.metadata import version
+from typing import Any, Final
 
 import faust
 import structlog
@@ -20,17 +23,22 @@ from agents.settings import WorkerSettings
 from agents.storing import Storing
 from agents.waiting import Waiting
 from agents.watchdog import Watchdog
+from agents.webhooks import run_webhooks
 from infra.onnx import EmbeddingSettings
 from infra.postgres import PostgresSettings
 from infra.telemetry.metrics import BUILD, LAG
 from infra.telemetry.tracing import TelemetrySettings, tracing
 from infra.weaviate import WeaviateSettings
+from infra.webhooks import WebhookSettings
 from streams.app import Stream
 from streams.settings import KafkaSettings, WindowSettings
 from streams.topics import Topics
 from streams.window import Window
 
 _log = structlog.get_logger(__name__)
+
+#: How long tasks may take to end after all that matters is closed, in seconds.
+_CANCEL_WITHIN_S: Final = 2.0
 
 
 def run_worker(
@@ -41,14 +49,32 @@ def run_worker(
     weaviate: WeaviateSettings,
     embedding: EmbeddingSettings,
     worker: WorkerSettings,
+    webhooks: WebhookSettings,
     telemetry: TelemetrySettings,
 ) -> int:
     """Run a worker until SIGTERM or SIGINT; returns the exit code 0. See :func:`serve` for what it raises."""
     release = version("agentmem")
     BUILD.labels(release).set(1)
     with tracing(telemetry, "agentmem-worker", release):
-        uvloop.run(serve(Configuration(kafka, window, postgres, weaviate, embedding, worker)))
+        _run(serve(Configuration(kafka, window, postgres, weaviate, embedding, worker, webhooks)))
     return 0
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """As ``asyncio.run``, but tasks of Faust's that ignore their cancellation are left behind."""
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(main)
+    finally:
+        if remaining := asyncio.all_tasks(loop):
+            for task in remaining:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(remaining, timeout=_CANCEL_WITHIN_S))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.set_exception_handler(lambda *_: None)  # which would tell of each task left behind
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 async def serve(configuration: Configuration) -> None:
@@ -96,9 +122,11 @@ async def _work(configuration: Configuration) -> None:
     ):
         _consume(stream, window)
         app = stream.app
-        await app.start()
-        _log.info("worker started", group=configuration.kafka.group, topic=stream.topic.get_topic_name())
         try:
+            await app.start()
+            # What is here now stays: to look through it again and again would stop the worker for 0.1 s each time.
+            gc.freeze()
+            _log.info("worker started", group=configuration.kafka.group, topic=stream.topic.get_topic_name())
             async with asyncio.TaskGroup() as tasks:
                 pipeline = _pipeline(configuration, components, window, stream, waiting)
                 tasks.create_task(pipeline.run(), name="pipeline")
@@ -106,8 +134,11 @@ async def _work(configuration: Configuration) -> None:
                 tasks.create_task(_republish(configuration, components).run(), name="republish")
                 tasks.create_task(_watchdog(configuration, components, stream, waiting).run(), name="watchdog")
                 tasks.create_task(_watch(app), name="faust")
+                if configuration.webhooks.enabled:
+                    webhooks = run_webhooks(configuration.kafka, components.database, configuration.webhooks)
+                    tasks.create_task(webhooks, name="webhooks")
         finally:
-            await app.stop()
+            await stream.stop()
 
 
 def _consume(stream: Stream, window: Window) -> None:

@@ -40,7 +40,7 @@ RULES: Final[Mapping[Operation, OperationRules]] = {
         needs=(("memory_id",), ("text", "metadata", "expiration_date")),
     ),
     "delete": OperationRules(takes=frozenset({"memory_id", "expected_version"}), needs=(("memory_id",),)),
-    "delete_all": OperationRules(takes=frozenset(), needs=(ENTITY_FIELDS,)),
+    "delete_all": OperationRules(takes=frozenset({"present"}), needs=((*ENTITY_FIELDS, "present"),)),
 }
 
 

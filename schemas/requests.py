@@ -6,23 +6,43 @@ from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StrictBool, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    model_validator,
+)
 
 from schemas.identity import content_hash
 from schemas.jsonvalues import canonical_value
 from schemas.operations import Operation, add_rules_to_schema, problem_with
-from schemas.scope import Scope
+from schemas.scope import ENTITY_FIELDS, Scope
 from schemas.times import Expiry, Instant
 
 SCHEMA_VERSION: Final = 1
 DEFAULT_PROJECT: Final = "default"
 MAX_MESSAGES: Final = 1_000
 
+EntityField = Literal["user_id", "agent_id", "app_id", "run_id"]
 EntityId = Annotated[str, Field(min_length=1, max_length=256)]
 ProjectId = Annotated[str, Field(min_length=1, max_length=128)]
 RequestId = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(min_length=1)]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(canonical_value)]
+
+
+def _not_a_truth_value(value: object) -> object:
+    # To Python, and so to Literal, true is 1.
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+SchemaVersion = Annotated[Literal[1], BeforeValidator(_not_a_truth_value)]
 VectorItem = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 __all__ = [
@@ -58,7 +78,7 @@ class MemoryRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=add_rules_to_schema)
 
-    schema_version: Literal[1] = Field(SCHEMA_VERSION, description="The version of this format.")
+    schema_version: SchemaVersion = Field(SCHEMA_VERSION, description="The version of this format.")
     request_id: RequestId = Field(
         description="Your own id, unique in the project: the same request may be sent again under it."
     )
@@ -92,6 +112,12 @@ class MemoryRequest(BaseModel):
     )
     expected_version: Annotated[int, Field(ge=1, strict=True)] | None = Field(
         None, description="update, delete: fail with version_conflict unless the memory has this version."
+    )
+
+    present: Annotated[tuple[EntityField, ...], Field(min_length=1, max_length=len(ENTITY_FIELDS))] | None = Field(
+        None,
+        description="delete_all: ids that a memory must have, whatever they are. All four together mean every "
+        "memory of the project.",
     )
 
     @model_validator(mode="after")

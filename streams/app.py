@@ -7,12 +7,25 @@ alone, after each batch.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import faust
-from faust.types import TP
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as AIOTopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    GroupAuthorizationFailedError,
+    IllegalStateError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
+from schemas.problems import MisconfiguredError, StoreUnavailableError
+from streams.faust_app import App
+from streams.faust_credentials import faust_credentials
 from streams.records import Record, TopicPartition
 from streams.settings import KafkaSettings
 from streams.topics import Topics
@@ -20,16 +33,22 @@ from streams.topics import Topics
 #: No outage of a store may last longer, in seconds. A member that exceeds Kafka's poll interval leaves its
 #: group, and Faust then never polls again: so the interval lies far above any wait of ours.
 _MAX_POLL_INTERVAL_S: Final = 7 * 24 * 3600.0
+#: How long leaving the group may take, in seconds. Then the others wait for the session to end.
+_STOP_WITHIN_S: Final = 8.0
+
+_log = structlog.get_logger(__name__)
 
 
 class Stream:
     """The request topic as seen by this member of the group."""
 
     def __init__(self, settings: KafkaSettings) -> None:
+        self._commit_timeout_s = settings.request_timeout_s
         brokers = ";".join(f"kafka://{server.strip()}" for server in settings.bootstrap_servers.split(","))
-        self.app = faust.App(
+        self.app = App(
             settings.group,
             broker=brokers,
+            broker_credentials=faust_credentials(settings),
             autodiscover=False,
             web_enabled=False,
             topic_allow_declare=False,
@@ -58,11 +77,22 @@ class Stream:
             acks=False,
         )
 
-    @staticmethod
-    async def records(stream: faust.StreamT[bytes]) -> AsyncIterator[Record]:
+    async def stop(self) -> None:
+        """Leave the group. What of Faust does not end in time is left to the end of the process."""
+        stopping = asyncio.create_task(self.app.stop(), name="stop of Faust")
+        await asyncio.wait({stopping}, timeout=_STOP_WITHIN_S)
+        if not stopping.done():
+            _log.warning("Faust does not stop", seconds=_STOP_WITHIN_S)
+        elif error := stopping.exception():
+            _log.warning("Faust stopped with an error", exc_info=error)
+
+    async def records(self, stream: faust.StreamT[bytes]) -> AsyncIterator[Record]:
         """The stream's records, raw, in log order within each partition."""
         async for event in stream.events():
             message = event.message
+            # One that was under way while the partitions changed hands: it will be read again, in its place.
+            if message.generation_id != self.app.consumer_generation_id:
+                continue
             yield Record(
                 topic=message.topic,
                 partition=message.partition,
@@ -74,21 +104,44 @@ class Stream:
             )
 
     def pause(self) -> None:
-        """Fetch no more, of any partition."""
+        """Fetch no more, of any partition. What was fetched already still comes."""
+        # Not pause_partitions: that makes Faust skip, for good, what it has fetched and not yet handed over.
         consumer = self.app.consumer
-        consumer.pause_partitions(consumer.assignment())
+        for partition in consumer.assignment():
+            consumer.on_buffer_full(partition)
 
     def resume(self) -> None:
         """Fetch again."""
         consumer = self.app.consumer
-        consumer.resume_partitions(consumer.assignment())
+        for partition in consumer.assignment():
+            consumer.on_buffer_drop(partition)
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
-        """Commit these offsets; False when the partitions were taken away in the meantime."""
-        committed: bool = await self.app.consumer._commit(  # type: ignore[attr-defined]
-            {TP(topic, partition): offset for (topic, partition), offset in offsets.items()}
-        )
-        return committed
+        """Commit these offsets; False when the partitions were taken away in the meantime.
+
+        Raises ``StoreUnavailableError`` when Kafka does not take them now, ``MisconfiguredError`` when it refuses.
+        """
+        # Not Faust's own commit, which makes the whole app crash at the first error.
+        thread = self.app.consumer._thread  # type: ignore[attr-defined]
+        done: bool = await thread.call_thread(self._commit, thread._ensure_consumer(), offsets)
+        return done
+
+    async def _commit(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> bool:
+        assigned = consumer.assignment()
+        owned = {tp: offset for tp, offset in offsets.items() if tp in assigned}
+        if not owned:
+            return False
+        try:
+            # aiokafka itself would try for ever, and nobody would see that Kafka is away.
+            async with asyncio.timeout(self._commit_timeout_s):
+                await consumer.commit({AIOTopicPartition(*tp): offset for tp, offset in owned.items()})
+        except (CommitFailedError, IllegalStateError):
+            return False
+        except (GroupAuthorizationFailedError, TopicAuthorizationFailedError) as error:
+            raise MisconfiguredError(f"Kafka refuses to commit offsets: {error!r}") from error
+        except (KafkaError, TimeoutError) as error:
+            raise StoreUnavailableError("Kafka", f"committing offsets: {error!r}") from error
+        return True
 
     def is_member(self) -> bool:
         """Whether this process has joined its group and no rebalance is under way."""

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.problems import StoreUnavailableError
+from streams.security import client_options
 from streams.settings import KafkaSettings
 from streams.topics import Topics
 
@@ -63,9 +64,9 @@ class LagReader:
 
     async def _connect(self) -> None:
         timeout_ms = int(self._settings.request_timeout_s * 1000)
-        servers = self._settings.bootstrap_servers
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=servers, request_timeout_ms=timeout_ms)
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=timeout_ms)
+        options = client_options(self._settings)
+        self._consumer = AIOKafkaConsumer(**options, request_timeout_ms=timeout_ms)
+        self._admin = AIOKafkaAdminClient(**options, request_timeout_ms=timeout_ms)
         await self._consumer.start()
         await self._admin.start()
 

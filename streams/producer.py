@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 
 from schemas.problems import BatchRejectedError, StoreUnavailableError
+from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
+
+#: Between two questions to a cluster of which no broker answers.
+_METADATA_PAUSE_S: Final = 0.5
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -32,17 +37,20 @@ class Producer:
     async def start(self) -> None:
         """Connect; raises ``StoreUnavailableError`` when no broker answers."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.bootstrap_servers,
+            **client_options(self._settings),
             request_timeout_ms=int(self._settings.request_timeout_s * 1000),
             acks="all",
             max_request_size=CLIENT_MAX_BYTES,
             linger_ms=0,
         )
+        _make_patient(producer.client)
         try:
             await producer.start()
-        except KafkaConnectionError as error:
-            await producer.stop()
-            raise StoreUnavailableError("Kafka", str(error)) from error
+        except BaseException as error:
+            await producer.stop()  # also what is cancelled while it connects
+            if isinstance(error, KafkaConnectionError):
+                raise StoreUnavailableError("Kafka", str(error)) from error
+            raise
         self._producer = producer
 
     async def stop(self) -> None:
@@ -78,6 +86,19 @@ class Producer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+
+def _make_patient(client: AIOKafkaClient) -> None:
+    # While no broker answers, the producer asks for the topics' leaders again without a pause: a busy loop.
+    update = client._metadata_update
+
+    async def update_or_pause(*arguments: Any) -> bool:
+        updated: bool = await update(*arguments)
+        if not updated:
+            await asyncio.sleep(_METADATA_PAUSE_S)
+        return updated
+
+    client._metadata_update = update_or_pause
 
 
 async def acknowledged(futures: Sequence[asyncio.Future[object]]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from pathlib import Path
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -47,6 +48,43 @@ class KafkaSettings(BaseModel):
     request_timeout_s: float = Field(
         20.0, ge=1, le=300, description="How long one call to a broker may take, in seconds."
     )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Whether connections have TLS (SSL) and a user (SASL)."
+    )
+    ssl_ca_file: Path | None = Field(
+        None, description="PEM file of the authorities that brokers are checked by; by default the system's."
+    )
+    ssl_cert_file: Path | None = Field(
+        None, description="PEM file of our own certificate, if brokers ask for one."
+    )
+    ssl_key_file: Path | None = Field(None, description="PEM file of its key, unless that is in the same file.")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How the user is proven."
+    )
+    sasl_username: str | None = Field(None, min_length=1, description="The user, for SASL.")
+    sasl_password: SecretStr | None = Field(None, description="The user's password, for SASL.")
+
+    @property
+    def with_tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def with_sasl(self) -> bool:
+        """Whether connections have a user."""
+        return self.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
+    @model_validator(mode="after")
+    def _check_security(self) -> Self:
+        named = self.sasl_username is not None and self.sasl_password is not None
+        if self.with_sasl and not named:
+            raise ValueError(f"{self.security_protocol} needs kafka.sasl_username and kafka.sasl_password")
+        if not self.with_sasl and (self.sasl_username is not None or self.sasl_password is not None):
+            raise ValueError("a user needs kafka.security_protocol SASL_SSL or SASL_PLAINTEXT")
+        files = (self.ssl_ca_file, self.ssl_cert_file, self.ssl_key_file)
+        if not self.with_tls and any(file is not None for file in files):
+            raise ValueError("TLS files need kafka.security_protocol SSL or SASL_SSL")
+        return self
 
 
 class WindowSettings(BaseModel):

@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.problems import MisconfiguredError, StoreUnavailableError
+from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES, REQUEST_TOPIC_MAX_BYTES, KafkaSettings
 
 
@@ -27,12 +28,8 @@ class Topics:
         return cls(f"{prefix}memory-requests", f"{prefix}memory-events", f"{prefix}memory-dlq")
 
 
-async def ensure_topics(settings: KafkaSettings) -> dict[str, bool]:
-    """Make the topics that are missing.
-
-    Returns each topic's name and whether it was made now. An existing topic is left as it is.
-    Raises ``StoreUnavailableError`` when Kafka does not answer, ``MisconfiguredError`` when it refuses.
-    """
+def topic_configs(settings: KafkaSettings) -> dict[str, dict[str, str]]:
+    """By topic, the configuration that it is made with."""
     topics = Topics.of(settings)
     retention = str(settings.retention_hours * 3_600_000)
     limits = {
@@ -40,16 +37,25 @@ async def ensure_topics(settings: KafkaSettings) -> dict[str, bool]:
         topics.events: CLIENT_MAX_BYTES,
         topics.dead_letters: CLIENT_MAX_BYTES,
     }
-    async with _admin(settings) as admin:
+    return {name: {"max.message.bytes": str(limit), "retention.ms": retention} for name, limit in limits.items()}
+
+
+async def ensure_topics(settings: KafkaSettings) -> dict[str, bool]:
+    """Make the topics that are missing.
+
+    Returns each topic's name and whether it was made now. An existing topic is left as it is.
+    Raises ``StoreUnavailableError`` when Kafka does not answer, ``MisconfiguredError`` when it refuses.
+    """
+    async with admin_client(settings) as admin:
         response = await admin.create_topics(
             [
                 NewTopic(
                     name=name,
                     num_partitions=settings.partitions,
                     replication_factor=settings.replication_factor,
-                    topic_configs={"max.message.bytes": str(limit), "retention.ms": retention},
+                    topic_configs=configs,
                 )
-                for name, limit in limits.items()
+                for name, configs in topic_configs(settings).items()
             ]
         )
     made = {}
@@ -65,15 +71,16 @@ async def ensure_topics(settings: KafkaSettings) -> dict[str, bool]:
 async def missing_topics(settings: KafkaSettings) -> list[str]:
     """Those of the topics that Kafka does not have. Raises ``StoreUnavailableError``."""
     topics = Topics.of(settings)
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         present = await admin.list_topics()
     return [name for name in (topics.requests, topics.events, topics.dead_letters) if name not in present]
 
 
 @asynccontextmanager
-async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A connected admin client; what Kafka raises in the block becomes ``StoreUnavailableError``."""
     admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.bootstrap_servers,
+        **client_options(settings),
         request_timeout_ms=int(settings.request_timeout_s * 1000),
     )
     try:

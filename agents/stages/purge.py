@@ -37,7 +37,7 @@ def purge(database: Database, item: Item, chunk: int = CHUNK) -> RequestOutcome:
         stands = transaction.lock_request(opened)
         if stands.hash != opened.hash or not stands.is_open:
             return stands
-        rows = transaction.live_in_scope(request.scope, chunk)
+        rows = transaction.live_in_scope(request.scope, chunk, request.present or ())
         now = transaction.now()
         at = request.timestamp or now
         history = [

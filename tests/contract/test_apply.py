@@ -157,7 +157,7 @@ def test_a_request_id_used_again_for_another_request_is_rejected(database: Datab
         applied, rejected = apply(database, [item(one) for one in batch])
         texts = {entry.memory.text for one in applied for entry in one.history}
         assert texts <= {"tea"}
-        assert [one.request for one in rejected] == [other]
+        assert [one.item.request for one in rejected if one.item] == [other]
         assert rejected[0].error.reason == "request_id_conflict"
 
 
@@ -166,7 +166,7 @@ def test_an_open_row_of_another_request_is_not_closed_by_a_record_that_is_not_it
     database.accept(accepted)
     stranger = request(request_id="a", op="add", text="coffee")
     applied, rejected = apply(database, [item(stranger), item(accepted)])
-    assert [one.request for one in rejected] == [stranger]
+    assert [one.item.request for one in rejected if one.item] == [stranger]
     assert [one.item.request for one in applied] == [accepted]
 
 

@@ -72,6 +72,7 @@ def test_schema_and_model_agree_on_damaged_requests(document: dict[str, Any]) ->
     "document",
     [
         BARE_ADD | {"schema_version": 2},
+        BARE_ADD | {"schema_version": True},
         BARE_ADD | {"infer": 1},
         BARE_ADD | {"timestamp": "1712121200000"},
         BARE_ADD | {"timestamp": 1_712_121_200_000},

@@ -1,0 +1,109 @@
+"""From ``memory-events`` into the queue: a consumer group of its own, which commits what is queued."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, Final
+from urllib.parse import unquote
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import KafkaError
+
+from infra.postgres.webhook_queue import Queued, WebhookQueue
+from schemas.events import EventType
+from schemas.inbound import InboundEvent, decode_event
+from schemas.problems import StoreUnavailableError
+from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
+from streams.topics import Topics
+
+_log = structlog.get_logger(__name__)
+
+_POLL_MS: Final = 500
+_RECORDS_PER_POLL: Final = 500
+_RETRY_S: Final = 1.0
+#: mem0's words, for receivers that were written for mem0's webhooks.
+_MEM0_WORDS: Final = {EventType.ADDED: "ADD", EventType.UPDATED: "UPDATE", EventType.DELETED: "DELETE"}
+
+
+class Intake:
+    """Puts each event into the queue of every webhook that wants it, in log order, before it is committed."""
+
+    def __init__(self, settings: KafkaSettings, queue: WebhookQueue, wake: Callable[[], None]) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._wake = wake
+
+    async def run(self) -> None:
+        """Read until cancelled; after a failure from what was committed last."""
+        while True:
+            try:
+                await self._session()
+            except (KafkaError, StoreUnavailableError) as error:
+                _log.warning("webhooks wait for a store", problem=str(error))
+            await asyncio.sleep(_RETRY_S)
+
+    async def _session(self) -> None:
+        consumer = AIOKafkaConsumer(
+            Topics.of(self._settings).events,
+            bootstrap_servers=self._settings.bootstrap_servers,
+            group_id=f"{self._settings.group}-webhooks",
+            request_timeout_ms=int(self._settings.request_timeout_s * 1000),
+            session_timeout_ms=int(self._settings.session_timeout_s * 1000),
+            max_partition_fetch_bytes=CLIENT_MAX_BYTES,
+            enable_auto_commit=False,
+            # A group that is new reads what is kept; a webhook takes only what is younger than itself.
+            auto_offset_reset="earliest",
+        )
+        try:
+            await consumer.start()
+            while True:
+                batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)
+                if batches:
+                    await self._put(list(chain.from_iterable(batches.values())))
+                    await consumer.commit({part: records[-1].offset + 1 for part, records in batches.items()})
+        finally:
+            await consumer.stop()
+
+    async def _put(self, records: Sequence[ConsumerRecord]) -> None:
+        webhooks = await asyncio.to_thread(self._queue.active, {_project(record) for record in records})
+        if not webhooks:
+            return
+        projects = {webhook.project for webhook in webhooks}
+        queued = [
+            Queued(webhook.id, webhook.project, event.id, event.type, event.key.decode(), payload(event))
+            for record in records
+            if _project(record) in projects and (event := _decoded(record)) is not None
+            for webhook in webhooks
+            if webhook.wants(event)
+        ]
+        if queued:
+            await asyncio.to_thread(self._queue.put, queued)
+            self._wake()
+
+
+def payload(event: InboundEvent) -> str:
+    """What is posted: the event's document, with what mem0's webhooks say when a memory changed."""
+    memory = event.body.memory
+    if memory is None or event.type not in _MEM0_WORDS:
+        return event.document
+    details: dict[str, Any] = {
+        "id": str(memory.id),
+        "data": {"memory": memory.text},
+        "event": _MEM0_WORDS[event.type],
+    }
+    return event.structured(event_details=details)
+
+
+def _project(record: ConsumerRecord) -> str:
+    return unquote((record.key or b"").decode(errors="replace").partition("/")[0])
+
+
+def _decoded(record: ConsumerRecord) -> InboundEvent | None:
+    try:
+        return decode_event(record.key, record.value, record.headers)
+    except ValueError as error:
+        _log.warning("a record is no event", partition=record.partition, offset=record.offset, problem=str(error))
+        return None

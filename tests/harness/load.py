@@ -1,0 +1,45 @@
+"""Load that goes on while something else happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from tests.harness.kafka import Message, committed, publisher
+from tests.harness.system import System
+from tests.harness.waiting import eventually
+
+_PUBLISH_AT_ONCE = 100
+
+
+@asynccontextmanager
+async def under_load(system: System, messages: Sequence[Message], over_s: float) -> AsyncIterator[None]:
+    """Publish the messages bit by bit, over about ``over_s`` seconds; in the end Kafka has all of them."""
+
+    async def load() -> None:
+        pause = over_s * _PUBLISH_AT_ONCE / len(messages)
+        async with publisher(system) as publish:
+            for start in range(0, len(messages), _PUBLISH_AT_ONCE):
+                await publish(messages[start : start + _PUBLISH_AT_ONCE])
+                await asyncio.sleep(pause)
+
+    task = asyncio.create_task(load())
+    try:
+        yield
+        await task
+    finally:
+        task.cancel()
+
+
+async def progressed(system: System, records: int, within_s: float = 60) -> None:
+    """Wait until the group has committed this many records more than now."""
+    goal: int | None = None
+
+    async def there() -> bool:
+        nonlocal goal
+        done = sum((await committed(system)).values())
+        goal = done + records if goal is None else goal
+        return done >= goal
+
+    await eventually(there, within_s, f"{records} more records committed", system.logs)

@@ -1,0 +1,74 @@
+"""One system under test: its own topics, group, database and collection in stores that others may share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.postgres import PostgresSettings
+from infra.weaviate import WeaviateSettings
+from streams.settings import KafkaSettings
+from streams.topics import Topics
+from tests.harness.workers import WorkerProcess
+
+#: The shortest that Kafka's default configuration allows: what a killed worker held is free that much later.
+SESSION_TIMEOUT_S = 6
+
+
+@dataclass
+class System:
+    """Where everything is, and the workers that were started on it."""
+
+    kafka: KafkaSettings
+    postgres: PostgresSettings
+    weaviate: WeaviateSettings
+    model: Path
+    folder: Path
+    workers: list[WorkerProcess] = field(default_factory=list)
+
+    @property
+    def topics(self) -> Topics:
+        return Topics.of(self.kafka)
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a process of this system: nothing of ours but what is said here."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AGENTMEM_")}
+        key = self.weaviate.api_key
+        return inherited | {
+            "AGENTMEM_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "AGENTMEM_KAFKA_TOPIC_PREFIX": self.kafka.topic_prefix,
+            "AGENTMEM_KAFKA_GROUP": self.kafka.group,
+            "AGENTMEM_KAFKA_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
+            "AGENTMEM_POSTGRES_DSN": self.postgres.dsn.get_secret_value(),
+            "AGENTMEM_WEAVIATE_URL": self.weaviate.url,
+            "AGENTMEM_WEAVIATE_GRPC": self.weaviate.grpc,
+            "AGENTMEM_WEAVIATE_COLLECTION": self.weaviate.collection,
+            **({"AGENTMEM_WEAVIATE_API_KEY": key.get_secret_value()} if key else {}),
+            "AGENTMEM_EMBEDDING_MODEL": str(self.model),
+            "AGENTMEM_EMBEDDING_THREADS": "1",
+        }
+
+    def start_worker(self, settings: Mapping[str, str] | None = None) -> WorkerProcess:
+        """Start ``agentmem worker``; ``settings`` are by their names, such as ``window.max_records``."""
+        options = [part for name, value in (settings or {}).items() for part in ("--set", f"{name}={value}")]
+        argv = [sys.executable, "-m", "agentmem", *options, "worker"]
+        worker = WorkerProcess(argv, self.environment(), self.folder / f"worker-{len(self.workers)}.log")
+        self.workers.append(worker)
+        return worker
+
+    @contextmanager
+    def closing(self) -> Iterator[System]:
+        """Whatever happens, no worker is left behind."""
+        try:
+            yield self
+        finally:
+            for worker in self.workers:
+                worker.kill()
+
+    def logs(self) -> str:
+        """The end of every worker's log, for a failure's message."""
+        return "\n".join(f"--- {worker.log}\n{worker.tail()}" for worker in self.workers)

@@ -1,0 +1,166 @@
+"""Requests at random, from a seed: what two runs with the same seed publish is the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from schemas.identity import memory_id
+from schemas.requests import MemoryRequest
+from tests.harness.kafka import Message
+
+SEED_VARIABLE = "AGENTMEM_TEST_SEED"
+#: A producer's own header that says why this record must end in the dead-letter topic.
+POISON_HEADER = "expected-reason"
+_WORDS = ("likes", "tea", "coffee", "walks", "Bern", "trains", "never", "on", "Sundays", "Grüße", "🌍", "reads")
+
+
+def seed() -> int:
+    """The seed given in ``AGENTMEM_TEST_SEED``, else a new one; printed, so that a failure can be repeated."""
+    given = os.environ.get(SEED_VARIABLE)
+    number = int(given) if given else int.from_bytes(os.urandom(4))
+    print(f"{SEED_VARIABLE}={number}")
+    return number
+
+
+def message(request: dict[str, Any], *, poison: str | None = None, key: bytes | None = None) -> Message:
+    """The record of a request, keyed by its scope."""
+    value = orjson.dumps(request)
+    headers = [(POISON_HEADER, poison.encode())] if poison else []
+    if key is None:
+        key = MemoryRequest.model_validate(request).scope.key.encode()
+    return Message(key, value, headers)
+
+
+@dataclass
+class Workload:
+    """Makes requests that meet each other's memories, and now and then poison.
+
+    Every request is keyed by its user, and no request touches another user's memories: so log order within
+    the partitions, which is all that Kafka keeps, is enough to say what must come out.
+    """
+
+    random: Random
+    dimension: int
+    users: int = 60
+    #: Which part of the records is poison.
+    poison: float = 0.0
+    #: Which part of the texts comes without a vector of the producer's own.
+    embedded: float = 0.02
+    prefix: str = "r"
+    _number: int = 0
+    _memories: dict[str, list[UUID]] = field(default_factory=dict)
+    _sent: list[dict[str, Any]] = field(default_factory=list)
+
+    def messages(self, count: int) -> Iterator[Message]:
+        """The next records."""
+        for _ in range(count):
+            if self.random.random() < self.poison:
+                yield self._poisonous()
+            else:
+                yield message(self._request())
+
+    def _request(self) -> dict[str, Any]:
+        draw = self.random
+        if self._sent and draw.random() < 0.02:
+            return draw.choice(self._sent)  # a producer's retry
+        user = f"user-{draw.randrange(self.users)}"
+        known = self._memories.setdefault(user, [])
+        op = draw.choices(["add", "update", "delete", "delete_all"], [60, 25, 14, 0.3])[0]
+        if not known and op in ("update", "delete"):
+            op = "add"
+        request: dict[str, Any] = {"request_id": self._id(), "op": op, "user_id": user}
+        if op == "add":
+            if draw.random() < 0.3:
+                request["run_id"] = f"run-{draw.randrange(3)}"
+            self._add(request, known)
+        elif op != "delete_all":
+            strange = draw.random() < 0.03
+            request["memory_id"] = str(UUID(int=draw.getrandbits(128)) if strange else draw.choice(known))
+            if draw.random() < 0.2:
+                request["expected_version"] = draw.randrange(1, 4)
+        if op == "update":
+            self._update(request)
+        if len(self._sent) < 2_000:
+            self._sent.append(request)
+        return request
+
+    def _add(self, request: dict[str, Any], known: list[UUID]) -> None:
+        draw = self.random
+        count = 1
+        if draw.random() < self.embedded:
+            count = draw.randrange(1, 4)
+            request["messages"] = [{"role": "user", "name": "Ana", "content": self._text()} for _ in range(count)]
+        else:
+            request |= {"text": self._text(), "vector": self._vector()}
+        if draw.random() < 0.3:
+            request["metadata"] = {"n": draw.randrange(5), "deep": {"list": [1, 2.5, None, True]}}
+        if draw.random() < 0.1:
+            request["expiration_date"] = "2099-12-31"
+        known += [memory_id("default", request["request_id"], index) for index in range(count)]
+
+    def _update(self, request: dict[str, Any]) -> None:
+        draw = self.random
+        kind = draw.randrange(4)
+        if kind < 2:
+            request |= {"text": self._text(), "vector": self._vector()}
+        elif kind == 2:
+            request["metadata"] = {"n": draw.randrange(5)}
+        else:
+            request["expiration_date"] = draw.choice([None, "2098-01-01"])
+        if draw.random() < self.embedded:
+            request.pop("vector", None)
+
+    def _poisonous(self) -> Message:
+        kinds = [*UNREADABLE, "invalid_vector", *(["request_id_conflict"] if self._sent else [])]
+        return self.poisonous(self.random.choice(kinds))
+
+    def poisonous(self, kind: str) -> Message:
+        """A record that must be dead-lettered, of one of ``POISON_KINDS``."""
+        user = f"user-{self.random.randrange(self.users)}"
+        good = {"request_id": self._id(), "op": "add", "user_id": user, "text": self._text()}
+        if kind == "request_id_conflict":
+            old = self.random.choice(self._sent)
+            other = {"request_id": old["request_id"], "op": "add", "user_id": old["user_id"], "text": "other"}
+            return message(other, poison=kind)
+        if kind == "invalid_vector":
+            size = self.random.choice([self.dimension - 1, self.dimension + 1, 1])
+            return message(good | {"vector": [0.5] * size}, poison=kind)
+        key = f"default/user:{user}".encode()
+        reason, make = UNREADABLE[kind]
+        value = make(orjson.dumps(good))
+        return Message(key, value, [(POISON_HEADER, reason.encode()), ("mine", b"\x00\xff"), ("mine", b"")])
+
+    def _id(self) -> str:
+        self._number += 1
+        return f"{self.prefix}{self._number}"
+
+    def _text(self) -> str:
+        # The number makes every text another one.
+        return " ".join([*self.random.choices(_WORDS, k=self.random.randrange(3, 12)), str(self._number)])
+
+    def _vector(self) -> list[float]:
+        return [round(self.random.gauss(0, 1), 3) for _ in range(self.dimension)]
+
+
+#: Poison that no request can be read from: by name, its reason and how it is made from a good value.
+UNREADABLE: dict[str, tuple[str, Any]] = {
+    "null": ("null_value", lambda good: None),
+    "large": ("too_large", lambda good: good[:-1] + b',"metadata":{"a":"' + b"x" * 1_100_000 + b'"}}'),
+    "not-utf8": ("invalid_utf8", lambda good: good.replace(b'"add"', b'"add","metadata":{"a":"\xff\xfe"}')),
+    "not-json": ("invalid_json", lambda good: good[:-1]),
+    "empty": ("invalid_json", lambda good: b""),
+    "nan": ("invalid_json", lambda good: good[:-1] + b',"vector":[NaN]}'),
+    "nul": ("invalid_text", lambda good: good[:-1] + b',"metadata":{"a":"\\u0000"}}'),
+    "surrogate": ("invalid_text", lambda good: good[:-1] + b',"metadata":{"a":"\\ud800"}}'),
+    "not-an-object": ("invalid_schema", lambda good: b"[" + good + b"]"),
+    "unknown-field": ("invalid_schema", lambda good: good[:-1] + b',"txet":"typo"}'),
+    "newer": ("unsupported_schema_version", lambda good: good[:-1] + b',"schema_version":2}'),
+}
+POISON_KINDS = (*UNREADABLE, "invalid_vector", "request_id_conflict")

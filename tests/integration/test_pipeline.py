@@ -1,0 +1,269 @@
+"""The pipeline, whole: a real worker on real stores, plain records in, rows, objects and events out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from agentmem.exit_codes import ExitCode
+from infra.onnx import Embedder, load_embedder
+from infra.weaviate import VectorIndex
+from schemas.history import ChangeKind
+from schemas.identity import memory_id
+from schemas.memories import Memory
+from schemas.models import ModelIdentity
+from tests.harness.kafka import Message, caught_up, publish, rewind
+from tests.harness.observed import Observed, observe
+from tests.harness.oracle import assert_consistent
+from tests.harness.system import System
+from tests.harness.systems import embedding_settings, new_system
+from tests.harness.workload import POISON_HEADER, POISON_KINDS, Workload, message, seed
+
+WITHIN_S = 90
+#: What a lone request may take on a busy machine. A timer that is waited out would be seen in every try.
+ANSWER_WITHIN_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def embedder(model_dir: Path) -> Embedder:
+    return load_embedder(embedding_settings(model_dir))
+
+
+@pytest.fixture
+def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
+    """A system without a worker: what is published before the first one starts is its first batch."""
+    with new_system(stores, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def running(
+    stores: Mapping[str, str], embedder: Embedder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    """A system with a worker, for tests that keep to users of their own. In the end all of it must agree."""
+    with new_system(stores, tmp_path_factory.mktemp("running")) as made:
+        worker = made.start_worker()
+        yield made
+        asyncio.run(assert_consistent(made, embedder))
+        assert asyncio.run(worker.stop()) == ExitCode.OK
+
+
+class User:
+    """One user's requests and what became of them."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.id = f"user-{uuid4().hex[:8]}"
+        self._seen: Observed | None = None
+
+    def request(self, request_id: str, op: str, **fields: Any) -> dict[str, Any]:
+        return {"request_id": f"{self.id}/{request_id}", "op": op, "user_id": self.id, **fields}
+
+    def memory(self, request_id: str, index: int = 0) -> str:
+        return str(memory_id("default", f"{self.id}/{request_id}", index))
+
+    async def send(self, *requests: dict[str, Any]) -> None:
+        await publish(self.system, map(message, requests))
+        await self.settle()
+
+    async def settle(self) -> None:
+        await caught_up(self.system, WITHIN_S)
+        self._seen = await observe(self.system)
+
+    @property
+    def seen(self) -> Observed:
+        assert self._seen is not None
+        return self._seen
+
+    @property
+    def rows(self) -> dict[str, Memory]:
+        return {str(id): row for id, row in self.seen.rows.items() if row.scope.user_id == self.id}
+
+    def reason(self, request_id: str) -> str | None:
+        return self.seen.outcomes["default", f"{self.id}/{request_id}"].reason
+
+
+@pytest.mark.parametrize("max_records", [256, 2])
+async def test_requests_of_one_scope_apply_in_order(system: System, embedder: Embedder, max_records: int) -> None:
+    """In one batch as across batches: a memory's whole life leaves its history, and nothing in the index."""
+    user = User(system)
+    memory = user.memory("add")
+    await publish(
+        system,
+        map(
+            message,
+            [
+                user.request("add", "add", text="likes tea"),
+                user.request("update", "update", memory_id=memory, text="likes coffee"),
+                user.request("other", "add", text="lives in Bern"),
+                user.request("delete", "delete", memory_id=memory),
+                user.request("late", "update", memory_id=memory, text="likes water"),
+            ],
+        ),
+    )
+    worker = system.start_worker({"window.max_records": str(max_records)})
+    await user.settle()
+    [history] = [entries for id, entries in user.seen.history.items() if str(id) == memory]
+    assert [entry.kind for entry in history] == [ChangeKind.ADDED, ChangeKind.UPDATED, ChangeKind.DELETED]
+    assert list(map(str, user.seen.points)) == [user.memory("other")]
+    assert user.reason("late") == "not_found"
+    await assert_consistent(system, embedder)
+    assert await worker.stop() == ExitCode.OK
+
+
+async def test_poison_goes_alone_and_a_redelivered_topic_changes_nothing(
+    system: System, embedder: Embedder
+) -> None:
+    work = Workload(Random(seed()), embedder.identity.dimension, users=10)
+    messages = list(work.messages(500))
+    for kind in POISON_KINDS:
+        poison = work.poisonous(kind)
+        # Behind what it may refer to.
+        messages.insert(work.random.randrange(100, 600) if kind != "request_id_conflict" else 1_000, poison)
+    await publish(system, messages)
+    worker = system.start_worker({"window.max_records": "100"})
+    await caught_up(system, WITHIN_S)
+    first = await assert_consistent(system, embedder)
+    assert first.dead_letters == len(POISON_KINDS)
+    before = await observe(system)
+    assert await worker.stop() == ExitCode.OK
+
+    await rewind(system)
+    system.start_worker({"window.max_records": "170"})
+    await caught_up(system, WITHIN_S)
+    again = await assert_consistent(system, embedder)
+    after = await observe(system)
+    assert (after.rows, after.history, after.outcomes) == (before.rows, before.history, before.outcomes)
+    assert again.events - again.repeated_events == first.events - first.repeated_events
+    assert again.events >= first.events + len(after.outcomes)
+
+
+async def test_delete_all_takes_thousands_of_memories(running: System) -> None:
+    user = User(running)
+    texts = [{"role": "user", "content": "the same again"}] * 1_000
+    adds = [user.request(f"add-{n}", "add", messages=texts[: 1_000 - n * 250]) for n in range(3)]
+    kept = user.request("kept", "add", text="comes later")
+    await user.send(*adds, user.request("all", "delete_all"), kept)
+    outcome = user.seen.outcomes["default", f"{user.id}/all"]
+    assert outcome.changes == 1_000 + 750 + 500
+    assert {id for id, row in user.rows.items() if row.deleted_at is None} == {user.memory("kept")}
+
+
+async def test_a_callers_vector_is_taken_and_scaled_to_length_one(running: System, embedder: Embedder) -> None:
+    user = User(running)
+    vector = [0.0, 3.0, 4.0] + [0.0] * (embedder.identity.dimension - 3)
+    await user.send(
+        user.request("own", "add", text="with a vector", vector=vector),
+        user.request("lost", "add", text="with a vector", vector=vector),
+        user.request("new", "update", memory_id=user.memory("lost"), text="another text, no vector"),
+    )
+    found = {str(id): np.asarray(point.vector) for id, point in user.seen.points.items()}
+    assert found[user.memory("own")][:4] == pytest.approx([0.0, 0.6, 0.8, 0.0], abs=1e-6)
+    [expected] = embedder.embed(["another text, no vector"]).vectors
+    assert float(found[user.memory("lost")] @ expected) == pytest.approx(1.0, abs=1e-3)
+
+
+async def test_an_expected_version_must_be_met(running: System) -> None:
+    user = User(running)
+    memory = user.memory("add")
+    await user.send(
+        user.request("add", "add", text="likes tea"),
+        user.request("wrong", "update", memory_id=memory, text="likes water", expected_version=2),
+        user.request("right", "update", memory_id=memory, text="likes coffee", expected_version=1),
+        user.request("gone", "delete", memory_id=memory, expected_version=1),
+    )
+    assert [user.reason(name) for name in ("wrong", "right", "gone")] == [
+        "version_conflict",
+        None,
+        "version_conflict",
+    ]
+    assert (user.rows[memory].text, user.rows[memory].version) == ("likes coffee", 2)
+
+
+async def test_an_expiry_is_stored_and_cleared(running: System) -> None:
+    user = User(running)
+    await user.send(
+        user.request("day", "add", text="a day pass", expiration_date="2030-01-31"),
+        user.request("moment", "add", text="a ticket", expiration_date="2030-01-31T10:00:00+02:00"),
+        user.request("clear", "update", memory_id=user.memory("moment"), expiration_date=None),
+    )
+    assert user.rows[user.memory("day")].expires_at == datetime(2030, 1, 31, 23, 59, 59, 999_999, UTC)
+    assert user.rows[user.memory("moment")].expires_at is None
+
+
+async def test_records_without_a_right_key_are_accepted(running: System) -> None:
+    user = User(running)
+    requests = [user.request(name, "add", text=f"{name} key") for name in ("no", "wrong", "broken")]
+    keys = [None, b"default/user:somebody-else", b"\xff\x00"]
+    values = map(orjson.dumps, requests)
+    await publish(running, [Message(key, value) for key, value in zip(keys, values, strict=True)])
+    await user.settle()
+    assert set(user.rows) == {user.memory(name) for name in ("no", "wrong", "broken")}
+    events = [record for record in user.seen.events if user.id.encode() in (record.value or b"")]
+    assert {record.key for record in events} == {f"default/user:{user.id}".encode()}
+
+
+async def test_a_request_id_used_again_for_another_request_is_set_aside(running: System) -> None:
+    user = User(running)
+    first = user.request("add", "add", text="the first stands")
+    await user.send(first)
+    await publish(running, [message(first | {"text": "another"}, poison="request_id_conflict"), message(first)])
+    await user.settle()
+    assert user.rows[user.memory("add")].text == "the first stands"
+    assert user.reason("add") is None
+    letters = [letter for letter in user.seen.dead_letters if user.id.encode() in (letter.record.value or b"")]
+    assert [(letter.reason, letter.stage) for letter in letters] == [("request_id_conflict", "apply")]
+
+
+async def test_an_unfit_vector_fails_the_request_by_name(running: System) -> None:
+    user = User(running)
+    bad = user.request("add", "add", text="short", vector=[1.0, 2.0])
+    await publish(running, [message(bad, poison="invalid_vector")])
+    await user.settle()
+    assert user.reason("add") == "invalid_vector"
+    [event] = [record for record in user.seen.events if user.id.encode() in (record.value or b"")]
+    assert event.header("ce_type") == "agentmem.request.failed"
+    [letter] = [letter for letter in user.seen.dead_letters if user.id.encode() in (letter.record.value or b"")]
+    assert letter.own_headers == ((POISON_HEADER, b"invalid_vector"),)
+
+
+async def test_a_lone_request_is_answered_at_once(running: System) -> None:
+    user = User(running)
+    await user.send(user.request("warm", "add", text="the first one loads what is loaded late"))
+    took = []
+    events = AIOKafkaConsumer(running.topics.events, bootstrap_servers=running.kafka.bootstrap_servers)
+    await events.start()
+    try:
+        await events.seek_to_end()
+        for number in range(3):
+            request = message(user.request(f"lone-{number}", "add", text=f"the request number {number}"))
+            started = time.monotonic()
+            await publish(running, [request])
+            await asyncio.wait_for(events.getone(), WITHIN_S)
+            took.append(time.monotonic() - started)
+    finally:
+        await events.stop()
+    assert min(took) < ANSWER_WITHIN_S, took
+    await caught_up(running, WITHIN_S)
+
+
+async def test_an_index_of_another_model_is_refused(system: System) -> None:
+    index = VectorIndex(system.weaviate)
+    await index.open()
+    await index.ensure(ModelIdentity("another/model", "1", "fp32", 384))
+    await index.close()
+    worker = system.start_worker()
+    assert await worker.ended(WITHIN_S) == ExitCode.MISCONFIGURED
+    assert "another/model" in worker.text()
+    assert "weaviate.collection" in worker.text()
