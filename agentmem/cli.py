@@ -21,12 +21,19 @@ COMMANDS: Final = {
     "stack": "agentmem.commands.stack:stack",
     "migrate": "agentmem.commands.migrate:migrate",
     "topics": "agentmem.commands.topics:topics",
+    "projects": "agentmem.commands.projects:projects",
+    "keys": "agentmem.commands.keys:keys",
     "worker": "agentmem.commands.worker:worker",
     "gateway": "agentmem.commands.gateway:gateway",
     "import": "agentmem.commands.import_:import_",
     "search": "agentmem.commands.search:search",
     "history": "agentmem.commands.history:history",
     "tail": "agentmem.commands.tail:tail",
+    "events": "agentmem.commands.events:events",
+    "doctor": "agentmem.commands.doctor:doctor",
+    "config": "agentmem.commands.config:config",
+    "bench": "agentmem.commands.bench:bench",
+    "completion": "agentmem.commands.completion:completion",
 }
 
 
@@ -74,8 +81,8 @@ def cli(ctx: click.Context, config: Path | None, overrides: dict[str, str], debu
     """AgentMem: a memory for AI agents, fed through Kafka.
 
     Every setting can be given by --set, by an environment variable (kafka.group is AGENTMEM_KAFKA_GROUP)
-    or in a file, in this order of precedence. search, import, history and tail also find a stack that
-    runs in this folder by themselves.
+    or in a file, in this order of precedence. All that only talk to a stack (search, import, history, tail,
+    events, doctor, config) also find one that runs in this folder by themselves.
 
     \b
     Examples:
@@ -83,6 +90,7 @@ def cli(ctx: click.Context, config: Path | None, overrides: dict[str, str], debu
       agentmem import chat.jsonl --user alice --wait
       agentmem search "what does she like?" --user alice
       agentmem --config prod.toml worker
+      agentmem doctor                         what is wrong, and what to do
     """
     ctx.obj = Invocation(config, overrides)
     ctx.meta["agentmem.debug"] = debug

@@ -17,6 +17,7 @@ from agentmem.settings import Settings
 from schemas.events import EventBody, EventType
 from schemas.requests import DEFAULT_PROJECT
 from schemas.scope import Scope
+from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES
 from streams.topics import Topics
 
@@ -39,7 +40,7 @@ async def demonstrate(settings: Settings, say: Say) -> Scope:
     say(f"\nPublishing a conversation of {len(sample.messages)} messages to {topics.requests}. Its events:")
     consumer = AIOKafkaConsumer(
         topics.events,
-        bootstrap_servers=settings.kafka.bootstrap_servers,
+        **client_options(settings.kafka),
         max_partition_fetch_bytes=CLIENT_MAX_BYTES,
     )
     try:
@@ -82,7 +83,7 @@ async def _publish(settings: Settings, topic: str, sample: Sample, scope: Scope)
         }
         for number, message in enumerate(sample.messages)
     ]
-    async with AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers, acks="all") as producer:
+    async with AIOKafkaProducer(**client_options(settings.kafka), acks="all") as producer:
         for request in requests:
             await producer.send(topic, key=scope.key.encode(), value=orjson.dumps(request))
     return {str(request["request_id"]) for request in requests}

@@ -20,8 +20,10 @@ from infra.local.progress import Progress
 from infra.local.service import Service
 from infra.local.stores import STORES, LocalStack, together
 from infra.postgres import Database
+from infra.postgres.keys import SCOPES
 from infra.postgres.migrate import upgrade
 from schemas.requests import DEFAULT_PROJECT
+from streams.security import client_options
 from streams.topics import ensure_topics
 
 _KEY_NAME: Final = "development"
@@ -108,9 +110,10 @@ class DevStack:
         path = self.local.directory / "api-key"
         database = Database(settings.postgres)
         try:
-            if path.exists() and database.api_key(path.read_text()) is not None:
+            known = database.api_key(path.read_text()) if path.exists() else None
+            if known is not None and known.scopes == frozenset(SCOPES):
                 return path.read_text()
-            write_private(path, database.create_api_key(DEFAULT_PROJECT, _KEY_NAME))
+            write_private(path, database.create_api_key(DEFAULT_PROJECT, _KEY_NAME, SCOPES))
             return path.read_text()
         finally:
             database.close()
@@ -168,7 +171,7 @@ def _arguments(invocation: Invocation) -> list[str]:
 
 async def _members(settings: Settings) -> int:
     """How many workers share the partitions now; 0 while they are being shared out."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
+    admin = AIOKafkaAdminClient(**client_options(settings.kafka))
     try:
         await admin.start()
         (answer,) = await admin.describe_consumer_groups([settings.kafka.group])

@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from agentmem.settings import Settings
+    from agentmem.settings_sources import Layer
 
 #: Where a running local stack writes its addresses and key, beside the project that runs it.
 DEV_ENV: Final = Path(".agentmem/dev.env")
@@ -30,6 +31,12 @@ class Invocation:
     def client_settings(self, **flags: object) -> Settings:
         """As :meth:`settings`, for a client of a stack: what is set nowhere comes from the one running here."""
         return self._load(DEV_ENV, flags)
+
+    def client_settings_with_sources(self) -> tuple[Settings, Layer]:
+        """As :meth:`client_settings`, with what was given and where."""
+        from agentmem.settings import load_with_sources
+
+        return load_with_sources(self.config, self.overrides, fallback=DEV_ENV)
 
     def _load(self, fallback: Path | None, flags: Mapping[str, object]) -> Settings:
         from agentmem.settings import load_settings

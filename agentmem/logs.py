@@ -1,25 +1,35 @@
-"""Logging of the long-running commands: structured lines on stderr."""
+"""Logging of the long-running commands: structured lines, on stderr or in a file that is rotated."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING, Final
 
 import structlog
+
+from schemas.problems import MisconfiguredError
 
 if TYPE_CHECKING:
     from structlog.typing import Processor
 
     from agentmem.settings import LogSettings
 
+_MIB: Final = 1024 * 1024
+
 #: Libraries that tell at ``info`` what is of use only to who looks for a fault in them.
 CHATTY: Final = ("aiokafka", "alembic", "faust", "httpx", "mode")
 
 
 def configure_logging(settings: LogSettings) -> None:
-    """Send structlog's events and the standard library's records through one formatter to stderr."""
-    as_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
+    """Send structlog's events and the standard library's records through one formatter to one place.
+
+    Raises ``MisconfiguredError`` when the log file cannot be written.
+    """
+    handler = _handler(settings)
+    on_terminal = settings.file is None and sys.stderr.isatty()
+    as_text = settings.format == "text" or (settings.format == "auto" and on_terminal)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -27,7 +37,7 @@ def configure_logging(settings: LogSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     final: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=on_terminal)]
         if as_text
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
@@ -37,7 +47,6 @@ def configure_logging(settings: LogSettings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -50,3 +59,17 @@ def configure_logging(settings: LogSettings) -> None:
     if settings.level == "info":
         for name in CHATTY:
             logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _handler(settings: LogSettings) -> logging.Handler:
+    if settings.file is None:
+        return logging.StreamHandler(sys.stderr)
+    try:
+        return RotatingFileHandler(
+            settings.file, maxBytes=settings.max_mib * _MIB, backupCount=settings.backups, encoding="utf-8"
+        )
+    except OSError as error:
+        raise MisconfiguredError(
+            f"the log file {settings.file} cannot be written ({error.strerror}): set log.file to another path, "
+            "or to none for stderr"
+        ) from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 import click
 import orjson
@@ -14,8 +16,16 @@ def show_json(value: object) -> None:
     click.echo(orjson.dumps(value, default=str).decode())
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Rows under headings on a terminal, tab-separated values without headings elsewhere."""
+_PLAIN: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], styles: Mapping[str, str] = _PLAIN
+) -> None:
+    """Rows under headings on a terminal, tab-separated values without headings elsewhere.
+
+    ``styles`` are those of cells with just that text, on a terminal.
+    """
     if not sys.stdout.isatty():
         for row in rows:
             click.echo("\t".join(_flat(cell) for cell in row))
@@ -30,7 +40,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         table.add_column(column, overflow="fold")
     for row in rows:
         # Text, because a memory may hold what looks like markup.
-        table.add_row(*(Text(visible("" if cell is None else str(cell))) for cell in row))
+        texts = ["" if cell is None else visible(str(cell)) for cell in row]
+        table.add_row(*(Text(text, styles.get(text, "")) for text in texts))
     Console().print(table)
 
 

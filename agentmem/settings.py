@@ -19,13 +19,14 @@ from infra.onnx.settings import EmbeddingSettings
 from infra.postgres.settings import PostgresSettings
 from infra.telemetry.tracing import TelemetrySettings
 from infra.weaviate.settings import WeaviateSettings
+from infra.webhooks.settings import WebhookSettings
 from streams.settings import KafkaSettings, WindowSettings
 
-__all__ = ["LogSettings", "Settings", "SettingsError", "load_settings"]
+__all__ = ["LogSettings", "Settings", "SettingsError", "load_settings", "load_with_sources"]
 
 
 class LogSettings(BaseModel):
-    """What the long-running commands write to stderr."""
+    """What the long-running commands log, and where to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,6 +35,14 @@ class LogSettings(BaseModel):
         "auto",
         description="text, or json with one object a line; auto is text on a terminal and json elsewhere.",
     )
+    file: Path | None = Field(
+        None,
+        description="Log into this file instead of to stderr; each process needs a file of its own.",
+    )
+    max_mib: int = Field(
+        64, ge=1, le=65_536, description="At this size, in MiB, the log file is set aside and a new one begun."
+    )
+    backups: int = Field(5, ge=1, le=1000, description="Log files set aside that are kept; older ones go.")
 
 
 class Settings(BaseSettings):
@@ -61,6 +70,7 @@ class Settings(BaseSettings):
     embedding: EmbeddingSettings = Field(default_factory=EmbeddingSettings, description="The model.")
     worker: WorkerSettings = Field(default_factory=WorkerSettings, description="The worker itself.")
     gateway: GatewaySettings = Field(default_factory=GatewaySettings, description="The HTTP service.")
+    webhooks: WebhookSettings = Field(default_factory=WebhookSettings, description="Posting events to webhooks.")
     local: LocalSettings = Field(default_factory=LocalSettings, description="The stack without Docker.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Traces.")
     log: LogSettings = Field(default_factory=LogSettings, description="Logging.")
@@ -89,6 +99,17 @@ def load_settings(
     ``AGENTMEM_CONFIG`` names. ``fallback`` is a file of environment variables; it may be missing.
     Raises ``SettingsError``, which names each bad setting, the problem and the source of the value.
     """
+    settings, _ = load_with_sources(config, overrides, fallback=fallback)
+    return settings
+
+
+def load_with_sources(
+    config: Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    fallback: Path | None = None,
+) -> tuple[Settings, sources.Layer]:
+    """As :func:`load_settings`, with what was given and where; a setting that is not among it has its default."""
     config = config or sources.configured_file()
     layers = [
         sources.fallback(Settings, fallback),
@@ -98,6 +119,6 @@ def load_settings(
     ]
     values = {path: given for layer in layers for path, given in layer.items()}
     try:
-        return Settings.model_validate(sources.nested(values))
+        return Settings.model_validate(sources.nested(values)), values
     except ValidationError as error:
         raise explained(error, values, Settings) from None

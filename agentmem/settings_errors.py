@@ -18,15 +18,16 @@ _CREDENTIALS: Final = re.compile(r"://[^/@\s]*@")
 
 def explained(error: ValidationError, values: Layer, model: type[BaseModel]) -> SettingsError:
     """The error for the user: one line for each bad setting, with secrets masked."""
-    fields = dict(_settings(model))
+    fields = dict(each_setting(model))
     return SettingsError("\n".join(_sentence(detail, values, fields) for detail in error.errors()))
 
 
-def _settings(model: type[BaseModel], section: Name = ()) -> Iterator[tuple[Name, FieldInfo]]:
+def each_setting(model: type[BaseModel], section: Name = ()) -> Iterator[tuple[Name, FieldInfo]]:
+    """Every setting with its name, in the order in which they are declared."""
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _settings(inner, (*section, name))
+            yield from each_setting(inner, (*section, name))
         else:
             yield (*section, name), field
 

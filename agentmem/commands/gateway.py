@@ -33,5 +33,6 @@ def gateway(invocation: Invocation, /, host: str | None, port: int | None) -> No
             postgres=settings.postgres,
             weaviate=settings.weaviate,
             embedding=settings.embedding,
+            webhooks=settings.webhooks,
         )
     )

@@ -32,7 +32,8 @@ TYPES: Final = tuple(event_type.value.rpartition(".")[2] for event_type in Event
 def tail(invocation: Invocation, /, kinds: tuple[str, ...], as_json: bool, **ids: str | None) -> None:
     """Print events as they happen, until Ctrl-C.
 
-    A lost connection is made again; events that happened in between may be missing.
+    They come from the gateway, and are those of the API key's project. A lost connection is made again,
+    and nothing is missed, unless it took so long that Kafka no longer keeps what came meanwhile.
 
     \b
     Examples:
@@ -67,10 +68,12 @@ async def _events(invocation: Invocation, params: dict[str, str]) -> AsyncIterat
             try:
                 async with gateway.stream("/v1/events/stream", params, headers, SILENCE_S) as lines:
                     if failures:
-                        note("connected again; events in between may be missing")
+                        note("connected again")
                     connected, failures = True, 0
                     async for event in server_events(lines):
                         last_id = event.id
+                        if not event.data:
+                            continue
                         if event.type.startswith(NOTICE):
                             note(event.data)
                         else:

@@ -10,8 +10,11 @@ from agentmem.invocation import Invocation, pass_invocation
 
 
 @click.command()
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object: each topic, and whether it was made."
+)
 @pass_invocation
-def topics(invocation: Invocation) -> None:
+def topics(invocation: Invocation, /, as_json: bool) -> None:
     """Make the Kafka topics that are missing. Topics that exist stay as they are.
 
     \b
@@ -19,7 +22,12 @@ def topics(invocation: Invocation) -> None:
       agentmem topics
       agentmem --set kafka.partitions=12 --set kafka.replication_factor=3 topics
     """
+    from agentmem.output import show_json
     from streams.topics import ensure_topics
 
-    for name, made in asyncio.run(ensure_topics(invocation.settings().kafka)).items():
+    topics = asyncio.run(ensure_topics(invocation.settings().kafka))
+    if as_json:
+        show_json(topics)
+        return
+    for name, made in topics.items():
         click.echo(f"{name}: {'made' if made else 'exists'}")

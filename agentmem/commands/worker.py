@@ -35,6 +35,7 @@ def worker(invocation: Invocation) -> None:
             weaviate=settings.weaviate,
             embedding=settings.embedding,
             worker=settings.worker,
+            webhooks=settings.webhooks,
             telemetry=settings.telemetry,
         )
     )

@@ -21,6 +21,7 @@ from agentmem.importing.progress import Bar
 from agentmem.importing.requests import Record
 from schemas.problems import MisconfiguredError, StoreUnavailableError
 from schemas.requests import DEFAULT_PROJECT
+from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
 from streams.topics import Topics
 
@@ -44,7 +45,7 @@ class Follower:
         self._bar = bar
         self._since_look = 0
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap_servers,
+            **client_options(settings),
             request_timeout_ms=int(settings.request_timeout_s * 1000),
             max_partition_fetch_bytes=CLIENT_MAX_BYTES,
             enable_auto_commit=False,
@@ -75,7 +76,7 @@ class Follower:
             self._consumer.seek(partition, offset)
 
     async def _partitions(self) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap_servers)
+        admin = AIOKafkaAdminClient(**client_options(self._settings))
         try:
             await admin.start()
             # All topics are asked for: asking for one that is missing would make it where Kafka is set so.

@@ -53,3 +53,9 @@ MODEL: Final = Gauge(
     "agentmem_model_info", "The model in use; always 1.", ("model", "revision", "variant", "dimension")
 )
 BUILD: Final = Gauge("agentmem_build_info", "The version that runs; always 1.", ("version",))
+WEBHOOK_ATTEMPTS: Final = Counter(
+    "agentmem_worker_webhook_attempts_total", "Posts to webhooks, by result: delivered or failed.", ("result",)
+)
+WEBHOOKS_DISABLED: Final = Counter(
+    "agentmem_worker_webhooks_disabled_total", "Webhooks made inactive, as they failed for too long or are gone."
+)

@@ -1,8 +1,16 @@
 """The search index: memories' vectors in Weaviate, behind :class:`VectorIndex`."""
 
-from infra.weaviate import _quiet as _quiet  # first: it imports the client without its noise
-from infra.weaviate.index import VectorIndex
-from infra.weaviate.points import Hit, Point
+from typing import TYPE_CHECKING
+
 from infra.weaviate.settings import WeaviateSettings
+
+if TYPE_CHECKING:
+    from infra.weaviate.index import VectorIndex
+    from infra.weaviate.points import Hit, Point
+else:
+    from infra.lazy import exports
+
+    # _quiet imports the client without its noise.
+    __getattr__ = exports(__name__, {"Hit": "points", "Point": "points", "VectorIndex": "index"}, before="_quiet")
 
 __all__ = ["Hit", "Point", "VectorIndex", "WeaviateSettings"]

@@ -45,6 +45,20 @@ async def ensure_collection(client: WeaviateAsyncClient, name: str, identity: Mo
     _require(name, _recorded(config.description), identity)
 
 
+async def recorded_identity(client: WeaviateAsyncClient, name: str) -> ModelIdentity | None:
+    """The model whose vectors the collection holds; None when there is no such collection.
+
+    Raises ``MisconfiguredError`` for a collection that is not ours.
+    """
+    if not await client.collections.exists(name):
+        return None
+    config = await client.collections.use(name).config.get(simple=True)
+    recorded = _recorded(config.description)
+    if recorded is None:
+        raise _stranger(name)
+    return ModelIdentity(**recorded)
+
+
 async def _create(client: WeaviateAsyncClient, name: str, identity: ModelIdentity) -> None:
     await client.collections.create(
         name,
@@ -90,16 +104,20 @@ def _recorded(description: str | None) -> dict[str, Any] | None:
 
 def _require(name: str, recorded: dict[str, Any] | None, identity: ModelIdentity) -> None:
     if recorded is None:
-        raise MisconfiguredError(
-            f"The Weaviate collection {name} was not made by AgentMem. "
-            "Choose another name in the setting weaviate.collection."
-        )
+        raise _stranger(name)
     if recorded != asdict(identity):
         raise MisconfiguredError(
             f"The Weaviate collection {name} holds vectors of {_describe(recorded)}, "
             f"but {_describe(asdict(identity))} is configured. Set the embedding settings back, "
             "or choose another weaviate.collection and rebuild the index into it."
         )
+
+
+def _stranger(name: str) -> MisconfiguredError:
+    return MisconfiguredError(
+        f"The Weaviate collection {name} was not made by AgentMem. "
+        "Choose another name in the setting weaviate.collection."
+    )
 
 
 def _describe(model: dict[str, Any]) -> str:

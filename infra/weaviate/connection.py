@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from weaviate import WeaviateAsyncClient
-from weaviate.classes.init import AdditionalConfig, Auth, GrpcConfig, Timeout
+from weaviate.classes.init import AdditionalConfig, Auth, GrpcConfig, Proxies, Timeout
 from weaviate.connect import ConnectionParams
 
 from infra.weaviate.settings import WeaviateSettings
@@ -27,6 +27,10 @@ def make_client(settings: WeaviateSettings) -> WeaviateAsyncClient:
         ),
         auth_client_secret=Auth.api_key(settings.api_key.get_secret_value()) if settings.api_key else None,
         additional_config=AdditionalConfig(
+            # With TLS, SSL_CERT_FILE may name the authority. The client's own reading of proxies from the
+            # environment knows no NO_PROXY: the HTTP library beneath it does.
+            trust_env=secure,
+            proxies=Proxies(),
             timeout=Timeout(
                 init=settings.connect_timeout_s,
                 query=settings.query_timeout_s,

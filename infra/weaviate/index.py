@@ -14,7 +14,7 @@ from weaviate.collections.classes.internal import Object
 from weaviate.exceptions import WeaviateInsertManyAllFailedError
 
 from infra.weaviate.checks import check_vectors, named, stands, vector_of
-from infra.weaviate.collection import ensure_collection
+from infra.weaviate.collection import ensure_collection, recorded_identity
 from infra.weaviate.connection import make_client
 from infra.weaviate.doubt import DoubtfulIds
 from infra.weaviate.errors import COMPONENT, refusal, translated
@@ -103,6 +103,20 @@ class VectorIndex:
             await ensure_collection(self._connected, self._settings.collection, identity)
         self._dimension = identity.dimension
 
+    async def made_by(self) -> ModelIdentity | None:
+        """The model whose vectors the collection holds; None when there is no collection. Makes none.
+
+        Raises ``MisconfiguredError`` when another program made the collection.
+        """
+        async with translated(self._settings.query_timeout_s, "reading the collection"):
+            return await recorded_identity(self._connected, self._settings.collection)
+
+    async def server_version(self) -> str:
+        """The version that Weaviate says it is."""
+        async with translated(self._settings.query_timeout_s, "asking for the version"):
+            meta = await self._connected.get_meta()
+        return str(meta["version"])
+
     async def drop(self) -> None:
         """Remove the collection and all that is in it; harmless when it is not there."""
         async with translated(self._settings.write_timeout_s, "dropping the collection"):
@@ -168,16 +182,22 @@ class VectorIndex:
         points = (to_point(item.uuid, item.properties, vector_of(item)) for item in found)
         return {point.id: point for point in points}
 
-    async def search(self, scope: Scope, vector: Vector, limit: int) -> list[Hit]:
+    async def search(
+        self, scope: Scope, vector: Vector, limit: int, ids: Sequence[UUID] | None = None
+    ) -> list[Hit]:
         """The ``limit`` nearest of the points that ``scope`` covers, best first.
 
-        The project always matches exactly, and so does every id that ``scope`` names.
+        The project always matches exactly, and so does every id that ``scope`` names. ``ids``, 1,000 at most,
+        narrows it to these points, which are then all compared, whatever the vector index holds.
         """
+        if ids is not None and not ids:
+            return []
+        wanted = scope_filter(scope) if ids is None else scope_filter(scope) & id_filter(ids)
         async with translated(self._settings.query_timeout_s, "a search"):
             result = await self._collection.query.near_vector(
                 to_floats(vector),
                 limit=limit,
-                filters=scope_filter(scope),
+                filters=wanted,
                 return_metadata=MetadataQuery(distance=True),
                 return_properties=False,
             )

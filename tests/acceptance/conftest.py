@@ -45,20 +45,20 @@ def with_kafka(agentmem: Agentmem, kafka_settings: KafkaSettings) -> Agentmem:
 
 
 @pytest.fixture
-def system(
+def configured(
     with_kafka: Agentmem,
     postgres_settings: PostgresSettings,
     weaviate_settings: WeaviateSettings,
     model_dir: Path,
     closed_port: int,
-) -> Iterator[Agentmem]:
-    """The command beside a worker and a ready gateway of its own, with an API key."""
+) -> Agentmem:
+    """The command with everything that a worker and a gateway need, and an API key; neither runs."""
     database = Database(postgres_settings)
     database.create_project("default")
     token = database.create_api_key("default", "acceptance")
     database.close()
     api_key = weaviate_settings.api_key
-    command = with_kafka.with_environment(
+    return with_kafka.with_environment(
         AGENTMEM_POSTGRES_DSN=postgres_settings.dsn.get_secret_value(),
         AGENTMEM_WEAVIATE_URL=weaviate_settings.url,
         AGENTMEM_WEAVIATE_GRPC=weaviate_settings.grpc,
@@ -69,14 +69,21 @@ def system(
         AGENTMEM_URL=f"http://127.0.0.1:{closed_port}",
         AGENTMEM_API_KEY=token,
     )
+
+
+@pytest.fixture
+def system(configured: Agentmem) -> Iterator[Agentmem]:
+    """The command beside a worker and a ready gateway of its own."""
     with ExitStack() as stack:
-        services = [stack.enter_context(command.running(name)) for name in ("worker", "gateway")]
-        _await_ready(f"http://127.0.0.1:{closed_port}/health/ready", services)
-        yield command
+        services = [stack.enter_context(configured.running(name)) for name in ("worker", "gateway")]
+        await_ready(configured, *services)
+        yield configured
         assert [service.interrupt() for service in services] == [0, 0]
 
 
-def _await_ready(url: str, services: list[Running]) -> None:
+def await_ready(command: Agentmem, *services: Running) -> None:
+    """Wait until the gateway of the command's environment can serve everything."""
+    url = f"{command.environment['AGENTMEM_URL']}/health/ready"
     deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
         for service in services:

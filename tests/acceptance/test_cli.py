@@ -16,7 +16,8 @@ from agentmem.cli import COMMANDS
 from agentmem.exit_codes import ExitCode
 from tests.acceptance.command import Agentmem
 
-HEAVY = ("aiohttp", "aiokafka", "faust", "numpy", "onnxruntime", "rich.table", "sqlalchemy", "weaviate")
+STORES = {"faust", "numpy", "onnxruntime", "sqlalchemy", "weaviate"}
+HEAVY = STORES | {"aiohttp", "aiokafka", "rich.table"}
 
 
 class _Stranger(BaseHTTPRequestHandler):
@@ -41,19 +42,36 @@ def stranger() -> Iterator[str]:
     server.server_close()
 
 
-def test_help_lists_every_command_and_imports_nothing_slow(agentmem: Agentmem) -> None:
+def imports(agentmem: Agentmem, *arguments: str) -> tuple[str, set[str]]:
+    """What a command prints, and the modules that it imports."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "agentmem", "--help"],
+        [sys.executable, "-X", "importtime", "-m", "agentmem", *arguments],
         cwd=agentmem.folder,
         env=dict(agentmem.environment),
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    return done.stdout, {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
+def test_help_lists_every_command_and_imports_nothing_slow(agentmem: Agentmem) -> None:
+    out, imported = imports(agentmem, "--help")
     for name in COMMANDS:
-        assert f"\n  {name} " in done.stdout
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        assert f"\n  {name} " in out
     assert imported.isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("config",), ("search", "x", "--user", "alice"), ("tail",), ("import", "-", "--user", "alice")]
+)
+def test_a_client_does_not_load_the_stores(
+    agentmem: Agentmem, closed_port: int, arguments: tuple[str, ...]
+) -> None:
+    command = agentmem.with_environment(AGENTMEM_URL=f"http://127.0.0.1:{closed_port}", AGENTMEM_API_KEY="k")
+    _, imported = imports(command, *arguments)
+    assert "agentmem.settings" in imported
+    assert imported.isdisjoint(STORES)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
