@@ -2,21 +2,25 @@
 
     memory-requests - window - decode - embed - apply - project - announce - commit
 
-``Preparing`` decodes and embeds batch n+1 while ``Storing`` applies, projects and announces batch n. Batches
-finish in order, and only then are their offsets committed. When partitions are taken away, the batches in
-hand are dropped: nothing of them was committed, so whoever reads these partitions next does them again.
+``Preparing`` decodes and embeds batch n+1 while ``Storing`` applies, projects and announces batch n, and while
+the offsets of batch n-1 are committed. Each of these takes the batches in order, so nothing is committed before
+all that precedes it is done. When partitions are taken away, the batches in hand are dropped: nothing of them
+was committed, so whoever reads these partitions next does them again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from typing import Final
 
 import structlog
 
 from agents.preparing import Prepared, Preparing, spans_of
-from agents.storing import Storing
+from agents.storing import Check, Storing
 from agents.waiting import RevokedError, Waiting
 from infra.telemetry.metrics import EVENT_LATENCY, QUEUE, RECORDS
 from streams.app import Stream
@@ -24,6 +28,10 @@ from streams.records import Batch
 from streams.window import Window
 
 _log = structlog.get_logger(__name__)
+
+#: Batches that are prepared or stored at a time: one is stored while the next is embedded; or one is embedded and
+#: the next decoded already. With more, records would wait in small batches instead of sharing a larger one.
+_IN_HAND: Final = 2
 
 
 class Pipeline:
@@ -37,47 +45,64 @@ class Pipeline:
         self._storing = storing
         self._stream = stream
         self._waiting = waiting
+        self._in_hand = asyncio.Semaphore(_IN_HAND)
 
     async def run(self) -> None:
         """Process batches for ever. Raises the error that no record is to blame for."""
-        # At most three batches are in hand: one is stored, two are being prepared or wait. The later one is
-        # decoded while the earlier one is embedded, so that the embedder has its next texts at once.
-        ahead: asyncio.Queue[asyncio.Task[Prepared]] = asyncio.Queue(maxsize=1)
+        prepared: asyncio.Queue[asyncio.Task[Prepared]] = asyncio.Queue()
+        stored: asyncio.Queue[Batch] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._prepare_all(ahead, tasks))
-            tasks.create_task(self._store_all(ahead))
+            tasks.create_task(self._prepare_all(prepared, tasks))
+            tasks.create_task(self._store_all(prepared, stored))
+            tasks.create_task(self._commit_all(stored))
 
-    async def _prepare_all(self, ahead: asyncio.Queue[asyncio.Task[Prepared]], tasks: asyncio.TaskGroup) -> None:
+    async def _prepare_all(
+        self, prepared: asyncio.Queue[asyncio.Task[Prepared]], tasks: asyncio.TaskGroup
+    ) -> None:
         while True:
+            await self._in_hand.acquire()
             batch = await self._window.batch()
             QUEUE.set(self._window.depth)
-            await ahead.put(tasks.create_task(self._preparing.prepare(batch)))
+            prepared.put_nowait(tasks.create_task(self._preparing.prepare(batch)))
 
-    async def _store_all(self, ahead: asyncio.Queue[asyncio.Task[Prepared]]) -> None:
+    async def _store_all(
+        self, prepared: asyncio.Queue[asyncio.Task[Prepared]], stored: asyncio.Queue[Batch]
+    ) -> None:
         while True:
-            await self._finish(await (await ahead.get()))
+            one = await (await prepared.get())
+            with self._unless_revoked(one.batch) as check:
+                try:
+                    await self._storing.store(one, check)
+                finally:
+                    for span in spans_of(one.items):
+                        span.end()
+                now = time.time()
+                for record in one.batch.records:
+                    EVENT_LATENCY.observe(now - record.timestamp)
+                await stored.put(one.batch)
+            self._in_hand.release()
 
-    async def _finish(self, prepared: Prepared) -> None:
-        batch = prepared.batch
-        check = partial(self._check, batch)
-        try:
-            check()
-            await self._storing.store(prepared, check)
-            now = time.time()
-            for record in batch.records:
-                EVENT_LATENCY.observe(now - record.timestamp)
-            await self._waiting.out("commit", partial(self._commit, batch), check)
-        except RevokedError:
-            RECORDS.labels("dropped").inc(len(batch.records))
-            _log.info("batch dropped: its partitions were taken away", records=len(batch.records))
-        finally:
-            for span in spans_of(prepared.items):
-                span.end()
+    async def _commit_all(self, stored: asyncio.Queue[Batch]) -> None:
+        while True:
+            batch = await stored.get()
+            with self._unless_revoked(batch) as check:
+                await self._waiting.out("commit", partial(self._commit, batch), check)
 
     async def _commit(self, batch: Batch) -> None:
         if not await self._stream.commit(batch.offsets):
             raise RevokedError
 
-    def _check(self, batch: Batch) -> None:
-        if batch.generation != self._window.generation:
-            raise RevokedError
+    @contextmanager
+    def _unless_revoked(self, batch: Batch) -> Iterator[Check]:
+        """Leave the body when the batch's partitions are gone, which the check that it is given finds out."""
+
+        def check() -> None:
+            if batch.generation != self._window.generation:
+                raise RevokedError
+
+        try:
+            check()
+            yield check
+        except RevokedError:
+            RECORDS.labels("dropped").inc(len(batch.records))
+            _log.info("batch dropped: its partitions were taken away", records=len(batch.records))

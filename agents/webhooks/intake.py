@@ -16,6 +16,7 @@ from infra.postgres.webhook_queue import Queued, WebhookQueue
 from schemas.events import EventType
 from schemas.inbound import InboundEvent, decode_event
 from schemas.problems import StoreUnavailableError
+from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
 from streams.topics import Topics
 
@@ -48,7 +49,7 @@ class Intake:
     async def _session(self) -> None:
         consumer = AIOKafkaConsumer(
             Topics.of(self._settings).events,
-            bootstrap_servers=self._settings.bootstrap_servers,
+            **client_options(self._settings),
             group_id=f"{self._settings.group}-webhooks",
             request_timeout_ms=int(self._settings.request_timeout_s * 1000),
             session_timeout_ms=int(self._settings.session_timeout_s * 1000),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
 
 @pytest.fixture(scope="package")
 def breakable() -> Iterator[OwnStores]:
-    """Stores that may be stopped and killed. Each test leaves them running."""
+    """Stores that may be stopped and started."""
     with own_stores() as stores:
         yield stores
 
@@ -37,3 +38,4 @@ def breakable_system(breakable: OwnStores, tmp_path: Path) -> Iterator[System]:
     """A system in stores that may come to harm."""
     with new_system(breakable.addresses, tmp_path) as made:
         yield made
+        asyncio.run(breakable.start_missing())

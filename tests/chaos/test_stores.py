@@ -51,9 +51,12 @@ async def test_weaviate_away_for_a_minute_with_a_rebalance_in_the_middle(
     await _all_well(system, embedder, [stays, late])
 
 
-@pytest.mark.parametrize("store", ["postgres", "kafka"])
+@pytest.mark.parametrize(
+    ("store", "noticed"),
+    [("postgres", "Postgres is unavailable"), ("kafka", "Marking the coordinator dead")],
+)
 async def test_a_store_restarted_under_load(
-    breakable: OwnStores, breakable_system: System, work: Workload, embedder: Embedder, store: str
+    breakable: OwnStores, breakable_system: System, work: Workload, embedder: Embedder, store: str, noticed: str
 ) -> None:
     """Twice; and while it is down for the second time one of the workers is told to stop."""
     system = breakable_system
@@ -65,7 +68,7 @@ async def test_a_store_restarted_under_load(
         await breakable.start(store)
         await progressed(system, 100)
         await breakable.stop(store)
-        await _logged(workers[0], f"{store.capitalize()} is unavailable")
+        await _logged(workers[1], noticed)
         assert await workers.pop().stop() == ExitCode.OK
         await breakable.start(store)
         workers.append(system.start_worker())

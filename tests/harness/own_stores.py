@@ -19,7 +19,7 @@ from infra.local.files import stable_secret
 from infra.local.progress import Progress
 from infra.local.service import Service
 from infra.local.settings import LocalSettings
-from infra.local.stores import LocalStack
+from infra.local.stores import STORES, LocalStack
 
 _NAME: Final = "chaos-"
 _GRACE_S: Final = 20.0
@@ -40,6 +40,11 @@ class OwnStores:
     async def start(self, store: str) -> None:
         """Start it again on its data; returns when it answers."""
         await self._stack.start(await self._service(store))
+
+    async def start_missing(self) -> None:
+        """Start what a test left stopped."""
+        for store in set(STORES) - self._stack.supervisor.running().keys():
+            await self.start(store)
 
     async def _service(self, store: str) -> Service:
         directory, ports = self._stack.directory, self._stack.ports

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import numpy as np
 import orjson
@@ -149,9 +149,22 @@ async def test_poison_goes_alone_and_a_redelivered_topic_changes_nothing(
     assert again.events >= first.events + len(after.outcomes)
 
 
+async def test_a_backlog_longer_than_the_window_holds_is_taken_whole(system: System, embedder: Embedder) -> None:
+    # Many bytes, and cheap to apply: each fails, because there is no such memory.
+    users, bulk = [User(system) for _ in range(20)], {"bulk": "x" * 16_000}
+    requests = (
+        users[n % 20].request(f"{n}", "update", memory_id=str(UUID(int=n)), metadata=bulk) for n in range(3_500)
+    )
+    await publish(system, map(message, requests))
+    system.start_worker({"window.max_records": "10"})  # so slow that reading gets far ahead
+    await caught_up(system, WITHIN_S)
+    summary = await assert_consistent(system, embedder)
+    assert summary.requests == summary.events == 3_500
+
+
 async def test_delete_all_takes_thousands_of_memories(running: System) -> None:
     user = User(running)
-    texts = [{"role": "user", "content": "the same again"}] * 1_000
+    texts = [{"role": "user", "content": f"the same again and again {n % 40}"} for n in range(1_000)]
     adds = [user.request(f"add-{n}", "add", messages=texts[: 1_000 - n * 250]) for n in range(3)]
     kept = user.request("kept", "add", text="comes later")
     await user.send(*adds, user.request("all", "delete_all"), kept)
