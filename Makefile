@@ -35,7 +35,7 @@ imports: $(VENV)/.installed-dev ## which package may import which
 unit: $(VENV)/.installed-dev ## the tests that need no stores
 	$(BIN)/pytest tests/unit
 
-bench: $(VENV)/.installed-dev ## throughput, beside that of the embedder alone; ARGS=--quick for a rough number
+bench: $(VENV)/.installed-dev ## throughput, latency and the gateway on this machine; ARGS=--quick for rough numbers
 	$(BIN)/python -m tests.bench $(ARGS)
 
 bench-recall: $(VENV)/.installed-dev ## what searches find on real conversations, beside an exact search; ARGS="--data FILE"

@@ -10,25 +10,37 @@ from typing import Final
 from aiohttp import web
 
 from gateway import routes
+from gateway.access import access_middleware
 from gateway.auth import auth_middleware
+from gateway.authenticator import Authenticator
 from gateway.broker import Broker
+from gateway.cache import TtlCache
+from gateway.catchup import CatchUps
 from gateway.connection import Connection
 from gateway.feeds import Feeds
 from gateway.health import HealthMonitor
-from gateway.inbound import InboundEvent
+from gateway.inbound import Arrival
 from gateway.keys import KeyCache
+from gateway.limits import add_rate_headers, limits_middleware
 from gateway.listener import EventListener
+from gateway.oidc import OidcIssuer
 from gateway.problems import add_request_id, problems_middleware
 from gateway.publisher import Publisher
+from gateway.ratelimit import RateLimiter
+from gateway.readers import Readers
 from gateway.routing import add_routes
 from gateway.search import Searcher
+from gateway.security import Origins, add_security_headers, cors_middleware
 from gateway.services import SERVICES, Services
 from gateway.settings import GatewaySettings
+from gateway.signing import SigningKeys
 from gateway.threads import Call
+from gateway.tokens import Tokens
 from gateway.waiters import Waiters
 from infra.onnx import Embedder
 from infra.postgres import Database, PostgresSettings
 from infra.weaviate import VectorIndex, WeaviateSettings
+from infra.webhooks import WebhookSettings
 from schemas.problems import StoreUnavailableError
 from streams.producer import Producer
 from streams.settings import KafkaSettings
@@ -36,6 +48,8 @@ from streams.topics import Topics
 
 #: Ends, with the reason, when a background task failed for good: serving on would do harm.
 FAILED: Final = web.AppKey("failed", asyncio.Future[None])
+#: A project's key for cursors never changes; it is looked up again so that what is not used is forgotten.
+_CURSOR_KEY_S: Final = 3600.0
 
 
 def build_app(
@@ -44,24 +58,41 @@ def build_app(
     postgres: PostgresSettings,
     weaviate: WeaviateSettings,
     embedder: Embedder,
+    webhooks: WebhookSettings | None = None,
 ) -> web.Application:
     """The aiohttp application. Nothing is connected before it starts; what it makes is closed at its end."""
-    database = Database(postgres)
+    database = Database(postgres, walled=True)
     database_threads = ThreadPoolExecutor(postgres.pool_size, thread_name_prefix="database")
     embed_threads = ThreadPoolExecutor(gateway.embed_threads, thread_name_prefix="embed")
     call = Call(database_threads)
+    tokens = _tokens(gateway, database, call)
+    limiter = RateLimiter(gateway)
+    origins = Origins(gateway.cors_origins)
+    oidc = OidcIssuer(gateway.oidc_policy) if gateway.oidc_policy else None
     index = VectorIndex(weaviate)
     producer = Producer(kafka)
     broker = Broker(kafka, Topics.of(kafka).events)
     waiters = Waiters()
-    feeds = Feeds(gateway.feed_queue, gateway.feeds_max)
+    feeds = Feeds(gateway.feed_queue, gateway.feed_queue_bytes)
 
-    def deliver(event: InboundEvent) -> None:
-        waiters.deliver(event)
-        feeds.deliver(event)
+    def deliver(arrival: Arrival) -> None:
+        waiters.deliver(arrival.event)
+        feeds.deliver(arrival)
 
     listener = EventListener(
         kafka, Topics.of(kafka).events, deliver, wanted=lambda: bool(len(waiters) or len(feeds))
+    )
+
+    async def cursor_key(project: str) -> bytes:
+        return await call(database.cursor_key, project)
+
+    readers = Readers(
+        feeds,
+        listener,
+        CatchUps(kafka, Topics.of(kafka).events, gateway.catch_ups_max, gateway.catch_up_max_s),
+        TtlCache(cursor_key, _CURSOR_KEY_S).find,
+        Topics.of(kafka).events,
+        gateway.feeds_max,
     )
 
     async def open_index() -> None:
@@ -93,26 +124,38 @@ def build_app(
         gateway.probe_timeout_s,
     )
     app = web.Application(
-        middlewares=[problems_middleware(gateway.retry_after_s), auth_middleware],
+        middlewares=[
+            access_middleware,
+            problems_middleware(gateway.retry_after_s),
+            cors_middleware(origins),
+            auth_middleware,
+            limits_middleware(gateway, limiter),
+        ],
         client_max_size=gateway.body_max_bytes,
     )
     app[SERVICES] = Services(
         settings=gateway,
         database=database,
         call=call,
-        keys=KeyCache(database, call, gateway.key_cache_s),
-        publisher=Publisher(gateway, kafka, producer, database, call, waiters),
+        authenticator=Authenticator(KeyCache(database, call, gateway.key_cache_s), tokens, oidc),
+        tokens=tokens,
+        publisher=Publisher(
+            gateway, kafka, producer, database, call, waiters, lambda: health.components["kafka"].up
+        ),
         searcher=Searcher(embedder, Call(embed_threads), index, database, call),
-        feeds=feeds,
+        readers=readers,
+        webhooks=webhooks or WebhookSettings(),
         health=health,
     )
     add_routes(app, routes.ALL)
     app.on_response_prepare.append(add_request_id)
+    app.on_response_prepare.append(add_rate_headers)
+    add_security_headers(app, origins)
 
-    async def end_feeds(_: web.Application) -> None:
-        feeds.end_all()
+    async def end_streams(_: web.Application) -> None:
+        readers.stop()
 
-    app.on_shutdown.append(end_feeds)
+    app.on_shutdown.append(end_streams)
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
         app[FAILED] = asyncio.get_running_loop().create_future()
@@ -128,11 +171,19 @@ def build_app(
         await producer.stop()
         await broker.stop()
         await index.close()
+        await limiter.close()
         await _shut_down(database_threads, embed_threads)
         database.close()
 
     app.cleanup_ctx.append(lifespan)
     return app
+
+
+def _tokens(settings: GatewaySettings, database: Database, call: Call) -> Tokens | None:
+    if settings.token_keys_file is None:
+        return None
+    keys = SigningKeys.read(settings.token_keys_file)
+    return Tokens(keys, settings.token_policy, database, call, settings.key_cache_s)
 
 
 def _fail_with(failed: asyncio.Future[None]) -> Callable[[asyncio.Task[None]], None]:

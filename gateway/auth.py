@@ -1,4 +1,4 @@
-"""Who is calling: the API key in the headers that mem0's clients and others use."""
+"""Who is calling: the credential in the headers that mem0's clients and others use."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from structlog.contextvars import bound_contextvars
 
+from gateway.caller import CALLER, Caller
 from gateway.metrics import AUTH_FAILURES
 from gateway.problems import ApiError
-from gateway.routing import find_route
+from gateway.routing import ANY, find_route
 from gateway.services import SERVICES
-from infra.postgres import ApiKey
 
-CALLER: Final = web.RequestKey("caller", ApiKey)
-_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,256}")
+__all__ = ["CALLER", "Caller", "auth_middleware", "token_of"]
+
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,4096}")
 
 
 @web.middleware
 async def auth_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a call through with a valid key; without one even an unknown path is a 401."""
+    """Let a call through with a valid credential; without one even an unknown path is a 401."""
     route = find_route(request)
     if route is not None and route.scope is None:
         return await handler(request)
     token = token_of(request.headers.get("Authorization"), request.headers.get("X-API-Key"))
-    key = await request.app[SERVICES].keys.find(token) if token else None
-    if key is None:
+    caller = await request.app[SERVICES].authenticator.find(token) if token else None
+    if caller is None:
         AUTH_FAILURES.inc()
         raise ApiError(
             401,
@@ -34,10 +36,11 @@ async def auth_middleware(request: web.Request, handler: Handler) -> web.StreamR
             "The API key is missing or not valid: send 'Authorization: Token <key>' or 'X-API-Key: <key>'.",
             headers={"WWW-Authenticate": 'Bearer realm="agentmem"'},
         )
-    if route is not None and route.scope not in key.scopes:
+    if route is not None and route.scope != ANY and route.scope not in caller.scopes:
         raise ApiError(403, "forbidden", f"This API key does not have the scope '{route.scope}'.")
-    request[CALLER] = key
-    return await handler(request)
+    request[CALLER] = caller
+    with bound_contextvars(project=caller.project):
+        return await handler(request)
 
 
 def token_of(authorization: str | None, api_key: str | None) -> str | None:

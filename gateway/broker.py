@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.problems import StoreUnavailableError
+from streams.security import client_options
 from streams.settings import KafkaSettings
 
 
@@ -26,14 +27,16 @@ class Broker:
         if self._client is not None:
             return
         client = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap_servers,
+            **client_options(self._settings),
             request_timeout_ms=int(self._settings.request_timeout_s * 1000),
         )
         try:
             await client.start()
-        except KafkaError as error:
-            await client.stop()
-            raise StoreUnavailableError("Kafka", str(error)) from error
+        except BaseException as error:
+            await client.stop()  # also what is cancelled while it connects
+            if isinstance(error, KafkaError):
+                raise StoreUnavailableError("Kafka", str(error)) from error
+            raise
         self._client = client
 
     async def stop(self) -> None:

@@ -1,16 +1,27 @@
-"""Live streams of events: one bounded queue for each reader, so that a slow one harms only itself."""
+"""Live events: one bounded queue for each reader, so that a slow one harms only itself."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
-from gateway.inbound import InboundEvent
-from gateway.metrics import FEEDS, FEEDS_CUT_OFF
-from gateway.problems import ApiError
+from gateway.inbound import Arrival
+from gateway.metrics import FEEDS_CUT_OFF
 from schemas.events import EventType
+from schemas.inbound import InboundEvent
+
+TOO_SLOW: Final = "You read too slowly. Nothing is lost: ask again from this cursor."
+STOPPING: Final = "The gateway stops. Nothing is lost: ask again from this cursor."
+
+
+class StreamEndedError(Exception):
+    """A stream is over before its reader wished; ``cut_off``: because of the reader."""
+
+    def __init__(self, detail: str, *, cut_off: bool = False) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.cut_off = cut_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,71 +41,83 @@ class FeedFilter:
 
 
 class Feed:
-    """One reader's queue."""
+    """One reader's queue, bounded by events and by bytes."""
 
-    def __init__(self, wanted: FeedFilter, capacity: int) -> None:
-        self._filter = wanted
-        self._queue: asyncio.Queue[InboundEvent | None] = asyncio.Queue(capacity)
-        self._ended = False
-        self.cut_off = False
+    def __init__(self, wanted: FeedFilter, capacity: int, capacity_bytes: int) -> None:
+        self.wanted = wanted
+        self._capacity_bytes = capacity_bytes
+        self._bytes = 0
+        self._queue: asyncio.Queue[Arrival | None] = asyncio.Queue(capacity)
+        self._ended: StreamEndedError | None = None
 
-    async def next(self) -> InboundEvent | None:
-        """The next event; None when the stream is over: see ``cut_off`` for whether the reader was too slow."""
-        return await self._queue.get()
+    @property
+    def is_drained(self) -> bool:
+        """Whether the reader has had all that came so far."""
+        return self._ended is None and self._queue.empty()
 
-    def offer(self, event: InboundEvent) -> None:
-        if self._ended or not self._filter.matches(event):
+    async def next(self) -> Arrival:
+        """The next event; raises ``StreamEndedError`` when the stream is over."""
+        arrival = await self._queue.get()
+        if arrival is None:
+            assert self._ended is not None
+            raise self._ended
+        self._bytes -= len(arrival.event.value)
+        return arrival
+
+    def offer(self, arrival: Arrival) -> None:
+        """Queue the event if the reader wants it; end the stream when there is no room."""
+        if self._ended or not self.wanted.matches(arrival.event):
             return
-        if self._queue.full():
-            self.cut_off = True
+        size = len(arrival.event.value)
+        # One event always fits, however large.
+        if self._queue.full() or (self._bytes and self._bytes + size > self._capacity_bytes):
             FEEDS_CUT_OFF.inc()
-            self.end()
+            self.end(StreamEndedError(TOO_SLOW, cut_off=True))
             return
-        self._queue.put_nowait(event)
+        self._bytes += size
+        self._queue.put_nowait(arrival)
 
-    def end(self) -> None:
-        """End the stream at once: what still waits is dropped."""
+    def end(self, reason: StreamEndedError) -> None:
+        """End the stream at once: what still waits is dropped, the reader's cursor stands before it."""
         if self._ended:
             return
-        self._ended = True
+        self._ended = reason
         while not self._queue.empty():
             self._queue.get_nowait()
         self._queue.put_nowait(None)
 
 
 class Feeds:
-    """All live streams of this gateway."""
+    """All live streams of this gateway, by project."""
 
-    def __init__(self, capacity: int, limit: int) -> None:
-        self._capacity = capacity
-        self._limit = limit
-        self._feeds: set[Feed] = set()
+    def __init__(self, capacity: int, capacity_bytes: int) -> None:
+        self.capacity = capacity
+        self._capacity_bytes = capacity_bytes
+        self._feeds: dict[str, set[Feed]] = {}
 
     def __len__(self) -> int:
-        return len(self._feeds)
+        return sum(map(len, self._feeds.values()))
 
-    @contextmanager
-    def subscribed(self, wanted: FeedFilter) -> Iterator[Feed]:
-        """A stream from now on; 503 when there are as many as this gateway takes."""
-        if len(self._feeds) >= self._limit:
-            raise ApiError(
-                503, "too_many_streams", "Too many event streams are open.", headers={"Retry-After": "10"}
-            )
-        feed = Feed(wanted, self._capacity)
-        self._feeds.add(feed)
-        FEEDS.set(len(self._feeds))
-        try:
-            yield feed
-        finally:
-            self._feeds.discard(feed)
-            FEEDS.set(len(self._feeds))
+    def attach(self, wanted: FeedFilter) -> Feed:
+        """A queue of all that comes from now on, until it is detached."""
+        feed = Feed(wanted, self.capacity, self._capacity_bytes)
+        self._feeds.setdefault(wanted.project, set()).add(feed)
+        return feed
 
-    def deliver(self, event: InboundEvent) -> None:
-        """Give an event to all who want it; never waits."""
-        for feed in self._feeds:
-            feed.offer(event)
+    def detach(self, feed: Feed) -> None:
+        """Forget the queue."""
+        mine = self._feeds[feed.wanted.project]
+        mine.remove(feed)
+        if not mine:
+            del self._feeds[feed.wanted.project]
+
+    def deliver(self, arrival: Arrival) -> None:
+        """Give an event to all of its project who want it; never waits."""
+        for feed in self._feeds.get(arrival.event.body.project, ()):
+            feed.offer(arrival)
 
     def end_all(self) -> None:
         """End every stream, for a stop."""
-        for feed in self._feeds:
-            feed.end()
+        for feeds in self._feeds.values():
+            for feed in feeds:
+                feed.end(StreamEndedError(STOPPING))

@@ -1,70 +1,31 @@
-"""Events as the gateway reads them from Kafka."""
+"""Events as they arrive at the gateway: each with its place in the log."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from urllib.parse import unquote
+from itertools import zip_longest
 
-import orjson
+from schemas.inbound import InboundEvent
 
-from schemas.events import EventBody, EventType
-from schemas.scope import ENTITY_FIELDS
-
-
-@dataclass(frozen=True)
-class InboundEvent:
-    """One record of ``memory-events``: its CloudEvents attributes, its body, and whose it is."""
-
-    id: str
-    type: EventType
-    time: str
-    source: str
-    subject: str | None
-    body: EventBody
-    value: bytes
-    key: bytes
-
-    @cached_property
-    def ids(self) -> dict[str, str]:
-        """The entity ids of the scope. An event without a memory has the one that its record key names."""
-        if self.body.memory is not None:
-            return {f: v for f in ENTITY_FIELDS if (v := getattr(self.body.memory, f)) is not None}
-        _, _, entity = self.key.decode(errors="replace").partition("/")
-        kind, _, value = entity.partition(":")
-        return {f"{kind}_id": unquote(value)} if value else {}
-
-    @cached_property
-    def document(self) -> str:
-        """The event as one line of JSON, in the structured mode of CloudEvents. Made once for all readers."""
-        return orjson.dumps(
-            {
-                "specversion": "1.0",
-                "id": self.id,
-                "type": self.type.value,
-                "source": self.source,
-                "subject": self.subject,
-                "time": self.time,
-                "datacontenttype": "application/json",
-                "data": orjson.Fragment(self.value),
-            }
-        ).decode()
+#: For each partition of the event topic, by its number, the offset to be read next.
+Positions = tuple[int, ...]
 
 
-def decode_event(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> InboundEvent:
-    """The event in a record; raises ``ValueError`` if it is none of ours."""
-    attributes = {name: data.decode() for name, data in headers if name.startswith("ce_")}
-    try:
-        return InboundEvent(
-            id=attributes["ce_id"],
-            type=EventType(attributes["ce_type"]),
-            time=attributes["ce_time"],
-            source=attributes["ce_source"],
-            subject=attributes.get("ce_subject"),
-            body=EventBody.model_validate_json(value or b""),
-            value=value or b"",
-            key=key or b"",
-        )
-    except KeyError as error:
-        raise ValueError(f"the header {error} is missing") from error
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event, where it lies, and how far every partition was read when it came, itself included."""
+
+    event: InboundEvent
+    partition: int
+    offset: int
+    positions: Positions
+
+
+def furthest(one: Positions, other: Positions) -> Positions:
+    """The further position in each partition."""
+    return tuple(max(pair) for pair in zip_longest(one, other, fillvalue=0))
+
+
+def distance(behind: Positions, ahead: Positions) -> int:
+    """How many records ``behind`` has still to read until it is as far as ``ahead`` in every partition."""
+    return sum(max(0, there - here) for here, there in zip_longest(behind, ahead, fillvalue=0))

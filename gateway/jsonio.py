@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
 MAX_DEPTH: Final = 32
+#: Characters in one text at most: a model reads the first few hundred words of it anyway.
+MAX_TEXT: Final = 500_000
 
 
 def dumps(value: Any) -> bytes:
@@ -15,9 +18,9 @@ def dumps(value: Any) -> bytes:
     return orjson.dumps(value)
 
 
-def json_response(value: Any, status: int = 200) -> web.Response:
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """A JSON answer."""
-    return web.Response(body=dumps(value), status=status, content_type="application/json")
+    return web.Response(body=dumps(value), status=status, headers=headers, content_type="application/json")
 
 
 def loads_object(data: bytes) -> dict[str, Any]:
@@ -31,11 +34,12 @@ def loads_object(data: bytes) -> dict[str, Any]:
         raise ValueError(f"the body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ValueError("the body must be a JSON object")
-    _check(value)
+    check_bounds(value)
     return value
 
 
-def _check(document: dict[str, Any]) -> None:
+def check_bounds(document: Any) -> None:
+    """Raise ``ValueError`` for a JSON value that is too deep or cannot be stored."""
     # A stack of our own, not recursion: the depth is the caller's choice.
     stack: list[tuple[Any, int]] = [(document, 1)]
     while stack:
@@ -43,6 +47,8 @@ def _check(document: dict[str, Any]) -> None:
         if isinstance(value, str):
             if "\0" in value:
                 raise ValueError("a text holds U+0000, which cannot be stored")
+            if len(value) > MAX_TEXT:
+                raise ValueError(f"a text has more than {MAX_TEXT} characters")
         elif isinstance(value, dict | list):
             if depth > MAX_DEPTH:
                 raise ValueError(f"the body is nested more than {MAX_DEPTH} levels deep")

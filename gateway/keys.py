@@ -1,40 +1,30 @@
-"""API keys looked up lately."""
+"""API keys as callers present them."""
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict
-from hashlib import sha256
-from typing import Final
-
+from gateway.cache import TtlCache
+from gateway.caller import Caller
 from gateway.threads import Call
 from infra.postgres import ApiKey, Database
 
-_MAX: Final = 10_000
-
 
 class KeyCache:
-    """API keys by the hash of their token, each for ``ttl_s`` seconds.
-
-    Only keys that exist are remembered: a new key works at once, and wrong ones cannot crowd out right ones.
-    """
+    """API keys by their token, each remembered for ``ttl_s`` seconds: as long a revoked one still works here."""
 
     def __init__(self, database: Database, call: Call, ttl_s: float) -> None:
         self._database = database
         self._call = call
-        self._ttl_s = ttl_s
-        self._entries: OrderedDict[bytes, tuple[float, ApiKey]] = OrderedDict()
+        self._keys: TtlCache[str, Caller] = TtlCache(self._load, ttl_s)
 
-    async def find(self, token: str) -> ApiKey | None:
-        """The key of this token, or None. Raises ``StoreUnavailableError``."""
-        digest = sha256(token.encode()).digest()
-        entry = self._entries.get(digest)
-        if entry is not None and time.monotonic() < entry[0]:
-            return entry[1]
-        self._entries.pop(digest, None)
+    async def find(self, token: str) -> Caller | None:
+        """Who presents this token, or None. Raises ``StoreUnavailableError``."""
+        return await self._keys.find(token)
+
+    async def _load(self, token: str) -> Caller | None:
         key = await self._call(self._database.api_key, token)
-        if key is not None:
-            self._entries[digest] = time.monotonic() + self._ttl_s, key
-            if len(self._entries) > _MAX:
-                self._entries.popitem(last=False)
-        return key
+        return None if key is None else caller_of(key)
+
+
+def caller_of(key: ApiKey) -> Caller:
+    """Who presents this key."""
+    return Caller(project=key.project, name=key.name, scopes=key.scopes, id=f"key:{key.id}", key_id=key.id)

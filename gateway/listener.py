@@ -12,9 +12,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from gateway.inbound import InboundEvent, decode_event
+from gateway.inbound import Arrival, Positions
 from gateway.metrics import EVENTS_RECEIVED, EVENTS_UNREADABLE
+from schemas.inbound import decode_event
 from schemas.problems import StoreUnavailableError
+from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -35,14 +37,14 @@ class EventListener:
         self,
         settings: KafkaSettings,
         topic: str,
-        deliver: Callable[[InboundEvent], None],
+        deliver: Callable[[Arrival], None],
         wanted: Callable[[], bool],
     ) -> None:
         self._settings = settings
         self._topic = topic
         self._deliver = deliver
         self._wanted = wanted
-        self._next: dict[TopicPartition, int] = {}
+        self._next: list[int] = []
         self._positioned = False
 
     async def run(self) -> None:
@@ -59,9 +61,14 @@ class EventListener:
         """Whether no event that is written from now on can be missed."""
         return self._positioned
 
+    @property
+    def positions(self) -> Positions:
+        """How far each partition was read: all before that was delivered."""
+        return tuple(self._next)
+
     async def _session(self) -> None:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap_servers,
+            **client_options(self._settings),
             request_timeout_ms=int(self._settings.request_timeout_s * 1000),
             max_partition_fetch_bytes=CLIENT_MAX_BYTES,
             enable_auto_commit=False,
@@ -70,11 +77,11 @@ class EventListener:
         )
         try:
             await consumer.start()
-            numbers = await self._partitions()
-            await self._position(consumer, [TopicPartition(self._topic, number) for number in numbers])
+            partitions = await self._partitions()
+            await self._position(consumer, partitions)
             self._positioned = True
             # More partitions than were assigned: start again, so that the new ones are read too.
-            while (consumer.partitions_for_topic(self._topic) or numbers) <= numbers:
+            while len(consumer.partitions_for_topic(self._topic) or ()) <= partitions:
                 batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)
                 for record in chain.from_iterable(batches.values()):
                     self._receive(record)
@@ -82,8 +89,8 @@ class EventListener:
             self._positioned = False
             await consumer.stop()
 
-    async def _partitions(self) -> set[int]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap_servers)
+    async def _partitions(self) -> int:
+        admin = AIOKafkaAdminClient(**client_options(self._settings))
         try:
             await admin.start()
             # All topics are asked for: asking for one that is missing would make it where Kafka is set so.
@@ -92,18 +99,20 @@ class EventListener:
             await admin.close()
         if self._topic not in topics:
             raise StoreUnavailableError("Kafka", f"topic {self._topic} is missing: run 'agentmem topics'")
-        return {partition["partition"] for partition in topics[self._topic]["partitions"]}
+        return len(topics[self._topic]["partitions"])
 
-    async def _position(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
-        first = not self._next
+    async def _position(self, consumer: AIOKafkaConsumer, number: int) -> None:
+        partitions = [TopicPartition(self._topic, partition) for partition in range(number)]
+        if not self._next:
+            ends = await consumer.end_offsets(partitions)
+            self._next = [ends[partition] for partition in partitions]
+        self._next += [0] * (number - len(self._next))
         consumer.assign(partitions)
         for partition in partitions:
-            if first:
-                self._next[partition] = (await consumer.end_offsets([partition]))[partition]
-            consumer.seek(partition, self._next.setdefault(partition, 0))
+            consumer.seek(partition, self._next[partition.partition])
 
     def _receive(self, record: ConsumerRecord) -> None:
-        self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        self._next[record.partition] = record.offset + 1
         EVENTS_RECEIVED.inc()
         if not self._wanted():
             return
@@ -113,4 +122,4 @@ class EventListener:
             EVENTS_UNREADABLE.inc()
             log.warning("record %s/%s of %s is no event: %s", record.partition, record.offset, record.topic, error)
             return
-        self._deliver(event)
+        self._deliver(Arrival(event, record.partition, record.offset, self.positions))

@@ -15,6 +15,19 @@ HTTP_SECONDS: Final = Histogram(
     "agentmem_gateway_http_request_duration_seconds", "From a call to its answer.", ("route",), buckets=_FAST
 )
 AUTH_FAILURES: Final = Counter("agentmem_gateway_auth_failures_total", "Calls without a valid API key.")
+RATE_LIMITED: Final = Counter(
+    "agentmem_gateway_rate_limited_total", "Calls refused as there were too many, by policy.", ("policy",)
+)
+RATE_LIMIT_LOCAL: Final = Counter(
+    "agentmem_gateway_rate_limit_local_total", "Calls counted by this gateway alone, as Redis did not answer."
+)
+CONNECTIONS: Final = Gauge("agentmem_gateway_connections", "Open connections.")
+CONNECTIONS_REFUSED: Final = Counter(
+    "agentmem_gateway_connections_refused_total", "Connections refused as there were too many."
+)
+CONNECTIONS_SLOW: Final = Counter(
+    "agentmem_gateway_connections_slow_total", "Connections closed as a request's header or body took too long."
+)
 PUBLISHED: Final = Counter(
     "agentmem_gateway_published_total", "Requests published to Kafka, by result.", ("result",)
 )
@@ -39,7 +52,8 @@ EVENTS_RECEIVED: Final = Counter("agentmem_gateway_events_received_total", "Even
 EVENTS_UNREADABLE: Final = Counter(
     "agentmem_gateway_events_unreadable_total", "Records of the event topic that are not events of ours."
 )
-FEEDS: Final = Gauge("agentmem_gateway_feeds", "Live event streams.")
+FEEDS: Final = Gauge("agentmem_gateway_feeds", "Open event streams.")
+CATCH_UPS: Final = Gauge("agentmem_gateway_catch_ups", "Event streams that read the past from Kafka themselves.")
 FEEDS_CUT_OFF: Final = Counter("agentmem_gateway_feeds_cut_off_total", "Streams ended as their reader was slow.")
 COMPONENT_UP: Final = Gauge(
     "agentmem_gateway_component_up", "Whether the gateway reaches a component (1) or not (0).", ("component",)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from gateway.inbound import InboundEvent
+from gateway.problems import ApiError, not_found
 from schemas.events import EventType
 from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
+from schemas.inbound import InboundEvent
+from schemas.problems import FailureReason
 
 _CHANGE_OF_TYPE: Final = {
     EventType.ADDED: ChangeKind.ADDED,
@@ -35,6 +37,21 @@ class Progress:
     changes: tuple[Change, ...] = ()
     reason: str | None = None
     detail: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the request has succeeded."""
+        return self.status is RequestStatus.SUCCEEDED
+
+    def refusal(self, request_id: str) -> ApiError | None:
+        """The answer to a caller whose request failed; None when it did not."""
+        if self.status is not RequestStatus.FAILED:
+            return None
+        if self.reason == FailureReason.NOT_FOUND:
+            return not_found()
+        status = 412 if self.reason == FailureReason.VERSION_CONFLICT else 422
+        detail = self.detail or "The request could not be carried out."
+        return ApiError(status, self.reason or "failed", detail, event_id=request_id)
 
 
 def progress_of_events(events: Sequence[InboundEvent]) -> Progress:

@@ -12,6 +12,9 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+#: The scope of a route that takes any valid key.
+ANY: Final = "any"
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

@@ -1,8 +1,9 @@
-"""Searching: the index ranks, Postgres says what is true."""
+"""Searching: the index ranks, Postgres says what is true and what the filter holds for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import Final
 from uuid import UUID
 
@@ -10,7 +11,9 @@ from gateway.metrics import QUERIES_TRUNCATED, SEARCH_SECONDS, SEARCH_STALE_HITS
 from gateway.threads import Call
 from infra.onnx import Embedder
 from infra.postgres import Database
-from infra.weaviate import VectorIndex
+from infra.weaviate import Hit, VectorIndex
+from infra.weaviate.points import Vector
+from schemas.filters import Filter
 from schemas.memories import Memory
 from schemas.scope import Scope
 
@@ -18,6 +21,8 @@ from schemas.scope import Scope
 _MARGIN: Final = 10
 _GROWTH: Final = 4
 _DEPTH_MAX: Final = 10_000
+#: Memories that are ranked one by one: as many as a filter may leave, and at a time when it leaves more.
+_EXACT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class Query:
     top_k: int
     threshold: float
     show_expired: bool = False
+    where: Filter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,11 @@ def score_of(cosine: float) -> float:
 
 
 class Searcher:
-    """Ranks in the index, then takes every memory from Postgres: nothing deleted, expired or foreign is served."""
+    """Ranks in the index, then takes every memory from Postgres: nothing deleted, expired or foreign is served.
+
+    However few memories a filter leaves, there are ``top_k`` hits when that many match: a few are ranked one by
+    one; of many, the nearest are looked through, and if that does not fill the answer, all are ranked.
+    """
 
     def __init__(
         self, embedder: Embedder, embed_call: Call, index: VectorIndex, database: Database, call: Call
@@ -66,26 +76,66 @@ class Searcher:
             embedded = await self._embed_call(self._embedder.embed, [query.text])
         QUERIES_TRUNCATED.inc(embedded.truncated)
         vector = embedded.vectors[0]
+        if query.where is not None:
+            ids = await self._matching_ids(query, None, _EXACT + 1)
+            if len(ids) <= _EXACT:
+                return await self._found(query, await self._rank(query, vector, query.top_k, ids))
+        found = await self._nearest(query, vector)
+        return await self._all(query, vector) if found is None else found
+
+    async def _nearest(self, query: Query, vector: Vector) -> list[Found] | None:
+        """Look through the nearest, ever deeper; None when the index serves no more and hits are missing."""
         live: dict[UUID, Memory] = {}
         looked_up: set[UUID] = set()
         depth = query.top_k + _MARGIN
         while True:
-            with SEARCH_SECONDS.labels("rank").time():
-                hits = await self._index.search(query.scope, vector, depth)
-            exhausted = len(hits) < depth or depth >= _DEPTH_MAX
-            scores = {hit.id: score for hit in hits if (score := score_of(hit.score)) >= query.threshold}
+            hits = await self._rank(query, vector, depth)
+            scores = _good(query, hits)
             new = [id for id in scores if id not in looked_up]
-            with SEARCH_SECONDS.labels("hydrate").time():
-                live |= await self._hydrate(query, new)
+            live |= await self._hydrate(query, new)
             looked_up.update(new)
             found = [Found(live[id], score) for id, score in scores.items() if id in live]
-            if len(found) >= query.top_k or exhausted or len(scores) < len(hits):
-                SEARCH_STALE_HITS.inc(len(looked_up) - len(live))
+            if len(found) >= query.top_k or len(hits) < depth or len(scores) < len(hits):
+                if query.where is None:
+                    SEARCH_STALE_HITS.inc(len(looked_up) - len(live))
                 return found[: query.top_k]
+            if depth == _DEPTH_MAX:
+                return None
             depth = min(depth * _GROWTH, _DEPTH_MAX)
+
+    async def _all(self, query: Query, vector: Vector) -> list[Found]:
+        """Rank every memory that matches, a page at a time."""
+        best: list[Hit] = []
+        last: UUID | None = None
+        while ids := await self._matching_ids(query, last, _EXACT):
+            hits = await self._rank(query, vector, query.top_k, ids)
+            best = nlargest(query.top_k, [*best, *hits], key=lambda hit: hit.score)
+            last = ids[-1]
+        return await self._found(query, best)
+
+    async def _found(self, query: Query, hits: list[Hit]) -> list[Found]:
+        scores = _good(query, hits)
+        live = await self._hydrate(query, list(scores))
+        return [Found(live[id], score) for id, score in scores.items() if id in live]
+
+    async def _rank(self, query: Query, vector: Vector, limit: int, ids: list[UUID] | None = None) -> list[Hit]:
+        with SEARCH_SECONDS.labels("rank").time():
+            return await self._index.search(query.scope, vector, limit, ids)
+
+    async def _matching_ids(self, query: Query, after: UUID | None, limit: int) -> list[UUID]:
+        with SEARCH_SECONDS.labels("filter").time():
+            return await self._call(
+                self._database.browsing.matching_ids, query.scope, query.where, query.show_expired, limit, after
+            )
 
     async def _hydrate(self, query: Query, ids: list[UUID]) -> dict[UUID, Memory]:
         if not ids:
             return {}
-        rows = await self._call(self._database.memories, query.scope.project, ids, query.show_expired)
-        return {id: memory for id, memory in rows.items() if query.scope.covers(memory.scope)}
+        with SEARCH_SECONDS.labels("hydrate").time():
+            return await self._call(
+                self._database.browsing.matching, query.scope, query.where, query.show_expired, ids
+            )
+
+
+def _good(query: Query, hits: list[Hit]) -> dict[UUID, float]:
+    return {hit.id: score for hit in hits if (score := score_of(hit.score)) >= query.threshold}

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
+from typing import Final
 
 import uvloop
 from aiohttp import web
 
 from gateway.app import FAILED, build_app
+from gateway.protocol import Runner
 from gateway.settings import GatewaySettings
 from infra.onnx import EmbeddingSettings, load_embedder
 from infra.postgres import PostgresSettings
 from infra.weaviate import WeaviateSettings
+from infra.webhooks import WebhookSettings
 from schemas.problems import MisconfiguredError
 from streams.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
+
+#: What is open beside callers' connections: those to the stores, the model, logs.
+_OTHER_FILES: Final = 500
 
 
 def run_gateway(
@@ -26,6 +33,7 @@ def run_gateway(
     postgres: PostgresSettings,
     weaviate: WeaviateSettings,
     embedding: EmbeddingSettings,
+    webhooks: WebhookSettings | None = None,
 ) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit code.
 
@@ -33,11 +41,12 @@ def run_gateway(
     model, a taken port. Stores that are down are waited for.
     """
     embedder = load_embedder(embedding)
-    return uvloop.run(_serve(build_app(gateway, kafka, postgres, weaviate, embedder), gateway))
+    return uvloop.run(_serve(build_app(gateway, kafka, postgres, weaviate, embedder, webhooks), gateway))
 
 
 async def _serve(app: web.Application, settings: GatewaySettings) -> int:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.shutdown_timeout_s)
+    _allow_files(settings.connections_max + _OTHER_FILES)
+    runner = Runner(app, settings, shutdown_timeout=settings.shutdown_timeout_s)
     await runner.setup()
     try:
         try:
@@ -52,6 +61,15 @@ async def _serve(app: web.Application, settings: GatewaySettings) -> int:
     finally:
         await runner.cleanup()
     return 0
+
+
+def _allow_files(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning("this machine allows %s open files, gateway.connections_max asks for %s", allowed, wanted)
 
 
 async def _stopped(failed: asyncio.Future[None]) -> None:

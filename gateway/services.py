@@ -7,27 +7,31 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.feeds import Feeds
+from gateway.authenticator import Authenticator
 from gateway.health import HealthMonitor
-from gateway.keys import KeyCache
 from gateway.publisher import Publisher
+from gateway.readers import Readers
 from gateway.search import Searcher
 from gateway.settings import GatewaySettings
 from gateway.threads import Call
+from gateway.tokens import Tokens
 from infra.postgres import Database
+from infra.webhooks import WebhookSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that a route may need. ``call`` runs the database's methods."""
+    """Everything that a route may need. ``call`` runs the database's methods; without keys there are no tokens."""
 
     settings: GatewaySettings
     database: Database
     call: Call
-    keys: KeyCache
+    authenticator: Authenticator
+    tokens: Tokens | None
     publisher: Publisher
     searcher: Searcher
-    feeds: Feeds
+    readers: Readers
+    webhooks: WebhookSettings
     health: HealthMonitor
 
 

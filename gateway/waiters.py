@@ -6,22 +6,29 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.inbound import InboundEvent
+from schemas.inbound import InboundEvent
+from schemas.requests import MAX_MESSAGES
 
 _Key = tuple[str, str]
 
 
 class Waiter:
-    """Collects the events of one request; ``done`` resolves to all of them in order of their index."""
+    """Collects the events of one request; ``done`` resolves to them in order of their index.
+
+    Only as many are kept as an ``add`` can have: a ``delete_all`` may have any number, which nobody reads.
+    """
 
     def __init__(self) -> None:
         self.done: asyncio.Future[list[InboundEvent]] = asyncio.get_running_loop().create_future()
         self._events: dict[int, InboundEvent] = {}
+        self._seen: set[int] = set()
 
     def take(self, event: InboundEvent) -> None:
         """Keep the event; one that comes again is the same and counts once."""
-        self._events[event.body.index] = event
-        if len(self._events) >= event.body.count and not self.done.done():
+        self._seen.add(event.body.index)
+        if event.body.index < MAX_MESSAGES:
+            self._events[event.body.index] = event
+        if len(self._seen) >= event.body.count and not self.done.done():
             self.done.set_result([self._events[index] for index in sorted(self._events)])
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from gateway.progress import Change, Progress
+from yarl import URL
+
+from gateway.progress import Change, Progress, progress_of_rows
+from gateway.querying import Page
+from infra.postgres.browsing import Entity
 from schemas.events import EventType
-from schemas.history import ChangeKind, HistoryEntry, RequestStatus
+from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
 from schemas.identity import event_id
 from schemas.memories import Memory
 from schemas.times import format_instant
@@ -19,6 +24,7 @@ STATUS: Final = {
     RequestStatus.FAILED: "FAILED",
 }
 _EVENT: Final = {ChangeKind.ADDED: "ADD", ChangeKind.UPDATED: "UPDATE", ChangeKind.DELETED: "DELETE"}
+_OPERATION: Final = {"add": "ADD", "update": "UPDATE", "delete": "DELETE", "delete_all": "DELETE_ALL"}
 _TYPE: Final = {
     ChangeKind.ADDED: EventType.ADDED,
     ChangeKind.UPDATED: EventType.UPDATED,
@@ -26,8 +32,11 @@ _TYPE: Final = {
 }
 
 
-def memory_json(memory: Memory, score: float | None = None) -> dict[str, Any]:
-    """A memory; with its score where it was searched for. The run id goes by both of its names."""
+def memory_json(memory: Memory, score: float | None = None, fields: Collection[str] = ()) -> dict[str, Any]:
+    """A memory; with its score where it was searched for. The run id goes by both of its names.
+
+    ``fields`` are those to give beside id and score; none named are all.
+    """
     document: dict[str, Any] = {
         "id": str(memory.id),
         "memory": memory.text,
@@ -47,7 +56,34 @@ def memory_json(memory: Memory, score: float | None = None) -> dict[str, Any]:
     }
     if score is not None:
         document["score"] = score
-    return document
+    return {name: value for name, value in document.items() if not fields or name in {"id", "score", *fields}}
+
+
+def page_json(url: URL, page: Page, count: int, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """A page of a list of ``count``, with the addresses of the next one and the one before."""
+
+    def link(number: int) -> str:
+        return str(url.update_query(page=number, page_size=page.page_size))
+
+    return {
+        "count": count,
+        "next": link(page.page + 1) if page.offset + page.page_size < count else None,
+        "previous": link(page.page - 1) if page.page > 1 else None,
+        "results": results,
+    }
+
+
+def entity_json(entity: Entity) -> dict[str, Any]:
+    """A user, agent, app or run."""
+    return {
+        "id": f"{entity.kind}:{entity.name}",
+        "name": entity.name,
+        "type": entity.kind,
+        "total_memories": entity.memories,
+        "metadata": None,
+        "created_at": format_instant(entity.created_at),
+        "updated_at": format_instant(entity.updated_at),
+    }
 
 
 def history_json(entry: HistoryEntry) -> dict[str, Any]:
@@ -87,8 +123,20 @@ def event_json(request_id: str, progress: Progress) -> dict[str, Any]:
     return document
 
 
+def outcome_json(outcome: RequestOutcome, entries: Sequence[HistoryEntry]) -> dict[str, Any]:
+    """The state of a request in a list of them."""
+    document = event_json(outcome.request_id, progress_of_rows(outcome, entries))
+    return document | {"event_type": _OPERATION[outcome.op], "updated_at": format_instant(outcome.recorded_at)}
+
+
 def _result(change: Change) -> dict[str, Any]:
-    return {"id": str(change.memory_id), "data": {"memory": change.text}, "event": _EVENT[change.kind]}
+    # Older clients and the self-hosted server's callers read "memory", newer ones "data".
+    return {
+        "id": str(change.memory_id),
+        "memory": change.text,
+        "data": {"memory": change.text},
+        "event": _EVENT[change.kind],
+    }
 
 
 def _time(value: datetime | None) -> str | None:

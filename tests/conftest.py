@@ -122,7 +122,7 @@ def repository() -> Path:
 @pytest.fixture
 def clean_environment() -> dict[str, str]:
     """The environment without our own variables, for commands that tests start."""
-    ours = ("AGENTMEM_", "KAFKA_HOME")
+    ours = ("AGENTMEM_", "KAFKA_HOME", "WEAVIATE_HOME")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from uuid import UUID
 
 import click
 
+from agentmem.durations import Duration
 from agentmem.invocation import Invocation, pass_invocation
 from schemas.requests import DEFAULT_PROJECT
 
@@ -22,22 +22,6 @@ if TYPE_CHECKING:
     from infra.postgres.keys import IssuedKey
 
 _SCOPES: Final = ("read", "write", "admin")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_DURATION: Final = re.compile(r"(\d{1,6})([smhd])")
-
-
-class Duration(click.ParamType):
-    """A time such as 90d, 12h, 30m or 45s."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """The time as a timedelta."""
-        if isinstance(value, timedelta):
-            return value
-        if not (found := _DURATION.fullmatch(value)):
-            self.fail(f"{value!r} is no time such as 90d, 12h, 30m or 45s", param, ctx)
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 project_option = click.option(

@@ -1,27 +1,25 @@
-"""What became of requests, and what happens right now."""
+"""What became of a request, and what happens right now."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from gateway.auth import CALLER
-from gateway.feeds import Feed, FeedFilter
+from gateway.feeds import StreamEndedError
 from gateway.jsonio import json_response
-from gateway.problems import ApiError, invalid, not_found
+from gateway.problems import not_found
+from gateway.readers import NOW, Reader
+from gateway.routes.streaming import may_still_read, parse_feed
 from gateway.routing import Route
 from gateway.services import SERVICES
+from gateway.settings import GatewaySettings
 from gateway.wire import event_json
-from schemas.events import EventType
-from schemas.scope import ENTITY_FIELDS
 
-_TYPES: Final = {kind.value: kind for kind in EventType} | {
-    kind.value.rpartition(".")[2]: kind for kind in EventType
-}
+NO_LONGER_ALLOWED: Final = "Your credential is no longer good."
 
 
 async def status(request: web.Request) -> web.Response:
@@ -35,56 +33,58 @@ async def status(request: web.Request) -> web.Response:
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """The project's events as they happen, as server-sent events. A reader that is too slow is cut off."""
+    """The project's events as server-sent events, live or from a cursor on. Each event's id is its cursor."""
     services = request.app[SERVICES]
     wanted = parse_feed(request[CALLER].project, request.query)
-    if not services.health.components["kafka"].up:
-        raise ApiError(
-            503,
-            "unavailable",
-            "Kafka cannot be reached, so there are no events now.",
-            headers={"Retry-After": str(services.settings.retry_after_s)},
-        )
+    # A browser that connects again sends the header to the very address that it had at first.
+    start = request.headers.get("Last-Event-ID") or request.query.get("from", NOW)
     response = EventSourceResponse(
         sep="\n",
         ping_interval=services.settings.feed_heartbeat_s,
         send_timeout=services.settings.feed_send_timeout_s,
     )
-    with services.feeds.subscribed(wanted) as feed:
+    async with services.readers.open(wanted, start) as reader:
         await response.prepare(request)
         async with response:
-            await _send(feed, response)
+            try:
+                await _send(request, reader, response, services.settings)
+            except StreamEndedError as end:
+                kind = "cut_off" if end.cut_off else "ended"
+                await response.send(end.detail, id=reader.cursor, event=f"agentmem.stream.{kind}")
+            except (ConnectionResetError, TimeoutError):
+                pass  # the reader has gone, or takes nothing any more
     return response
 
 
-async def _send(feed: Feed, response: EventSourceResponse) -> None:
-    # While nothing happens only the heartbeat notices that the reader has gone.
-    heartbeat = asyncio.create_task(response.wait())
-    heartbeat.add_done_callback(lambda _: feed.end())
-    try:
-        while (event := await feed.next()) is not None:
-            await response.send(event.document, id=event.id, event=event.type.value)
-        if feed.cut_off:
-            await response.send("You read too slowly: events were lost.", event="agentmem.stream.cut_off")
-    except (ConnectionResetError, TimeoutError):
-        feed.end()  # the reader has gone, or takes nothing any more
-    finally:
-        heartbeat.cancel()
+async def _send(
+    request: web.Request, reader: Reader, response: EventSourceResponse, settings: GatewaySettings
+) -> None:
+    loop = asyncio.get_running_loop()
+    told = await _tell_position(reader, response, "", settings)
+    check_at = loop.time() + settings.feed_heartbeat_s
+    # While nothing happens only the response's own pings notice that the reader has gone.
+    while response.is_connected():
+        event = await reader.next(settings.feed_heartbeat_s)
+        if event is not None:
+            told = reader.cursor
+            await response.send(event.document, id=told, event=event.type.value)
+        else:
+            told = await _tell_position(reader, response, told, settings)
+        if loop.time() >= check_at:
+            if not await may_still_read(request):
+                raise StreamEndedError(NO_LONGER_ALLOWED, cut_off=True)
+            check_at = loop.time() + settings.feed_heartbeat_s
 
 
-def parse_feed(project: str, query: Mapping[str, str]) -> FeedFilter:
-    """The filter in a stream's query: entity ids, and ``type`` as a comma-separated list."""
-    for name, value in query.items():
-        if name not in (*ENTITY_FIELDS, "type"):
-            raise invalid(name, f"there is no such parameter; there are {', '.join(ENTITY_FIELDS)} and type")
-        if not value:
-            raise invalid(name, "must not be empty")
-    names = query["type"].split(",") if "type" in query else []
-    for name in names:
-        if name not in _TYPES:
-            raise invalid("type", f"{name!r} is no event type; there are {', '.join(sorted(_TYPES))}")
-    ids = {field: query[field] for field in ENTITY_FIELDS if field in query}
-    return FeedFilter(project, ids, frozenset(_TYPES[name] for name in names))
+async def _tell_position(
+    reader: Reader, response: EventSourceResponse, told: str, settings: GatewaySettings
+) -> str:
+    """An id without an event: the reader remembers it, and a quiet stream is resumed from where it was."""
+    cursor = reader.cursor
+    if cursor != told:
+        async with asyncio.timeout(settings.feed_send_timeout_s):
+            await response.write(f"id: {cursor}\n\n".encode())
+    return cursor
 
 
 ROUTES: Final = [

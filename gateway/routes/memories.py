@@ -3,96 +3,118 @@
 from __future__ import annotations
 
 from typing import Any, Final
-from uuid import UUID
 
 from aiohttp import web
 
+from gateway.adding import parse_add
 from gateway.auth import CALLER
-from gateway.bodies import Page, parse_add, parse_list, read_body
-from gateway.jsonio import json_response
-from gateway.problems import ApiError, invalid, not_found
-from gateway.progress import Progress
+from gateway.bodies import read_body, validated
+from gateway.changing import etag, parse_memory_id
+from gateway.idempotency import request_id_of
+from gateway.jsonio import check_bounds, json_response
+from gateway.problems import ApiError, not_found
+from gateway.querying import Moment, parse_list
 from gateway.routing import Route
+from gateway.scopes import read_filters
 from gateway.services import SERVICES
-from gateway.wire import STATUS, history_json, memory_json, results_json
-from schemas.history import RequestStatus
+from gateway.wire import STATUS, history_json, memory_json, page_json, results_json
 
 
 async def add(request: web.Request) -> web.Response:
     """Accept messages. With ``infer: false`` the answer waits until they are memories."""
-    publisher = request.app[SERVICES].publisher
+    return await _add(request, await read_body(request))
+
+
+async def add_and_wait(request: web.Request) -> web.Response:
+    """Accept messages and answer when they are memories, as the self-hosted server does."""
+    return await _add(request, await read_body(request), wait=True)
+
+
+async def add_or_list(request: web.Request) -> web.Response:
+    """With ``messages`` an add; without them a list, which this path also means to some clients."""
     body = await read_body(request)
-    memory_request = parse_add(request[CALLER].project, body, request.headers.get("Idempotency-Key"))
-    event_id = memory_request.request_id
-    answer: dict[str, Any] = {"event_id": event_id}
-    if memory_request.infer:
-        progress = await publisher.submit(memory_request)
-        answer |= {"message": "The messages were accepted.", "status": STATUS[progress.status]}
-        return json_response(answer)
-    progress = await publisher.submit_and_wait(memory_request)
-    if progress.status is RequestStatus.FAILED:
-        raise _failed(progress, event_id)
-    if progress.status is RequestStatus.SUCCEEDED:
-        answer |= {"message": "The messages were stored.", "results": results_json(progress)}
-    else:
-        answer |= {"message": "The messages were accepted and will be stored."}
-    return json_response(answer | {"status": STATUS[progress.status]})
+    return await (_add(request, body) if "messages" in body else _list(request, body))
 
 
 async def list_memories(request: web.Request) -> web.Response:
-    """A page of the memories of a scope, newest first."""
-    services = request.app[SERVICES]
-    scope, page = parse_list(request[CALLER].project, await read_body(request), request.query)
-    count, memories = await services.call(
-        services.database.list_memories, scope, page.page_size, page.offset, page.show_expired
-    )
-    return json_response(
-        {
-            "count": count,
-            "next": _page_url(request, page, page.page + 1) if page.offset + page.page_size < count else None,
-            "previous": _page_url(request, page, page.page - 1) if page.page > 1 else None,
-            "results": [memory_json(memory) for memory in memories],
-        }
-    )
+    """A page of the memories that a filter holds for, newest first; ``as_of`` lists those of a past moment."""
+    return await _list(request, await read_body(request))
+
+
+async def list_by_query(request: web.Request) -> web.Response:
+    """As ``POST /v3/memories/``, with everything in the query; ``filters`` is JSON."""
+    query: dict[str, Any] = dict(request.query)
+    try:
+        check_bounds(query)
+    except ValueError as error:
+        raise ApiError(400, "invalid_request", str(error)) from error
+    if "filters" in query:
+        query["filters"] = read_filters(query["filters"])
+    return await _list(request, query)
 
 
 async def get(request: web.Request) -> web.Response:
-    """One live memory."""
+    """One live memory, with its version as ``ETag``; ``as_of`` shows it as it was at a past moment."""
     services = request.app[SERVICES]
-    memory = await services.call(services.database.memory, request[CALLER].project, _memory_id(request))
+    project, id = request[CALLER].project, parse_memory_id(request.match_info["memory_id"])
+    moment = validated(Moment, request.query)
+    if moment.as_of is None:
+        memory = await services.call(services.database.memory, project, id, moment.show_expired)
+    else:
+        browsing = services.database.browsing
+        memory = await services.call(browsing.memory_at, project, id, moment.as_of, moment.show_expired)
     if memory is None:
         raise not_found()
-    return json_response(memory_json(memory))
+    return json_response(memory_json(memory), headers={"ETag": etag(memory.version)})
 
 
 async def history(request: web.Request) -> web.Response:
     """Every version of a memory, oldest first, also of a deleted one."""
     services = request.app[SERVICES]
-    entries = await services.call(services.database.history, request[CALLER].project, _memory_id(request))
+    id = parse_memory_id(request.match_info["memory_id"])
+    entries = await services.call(services.database.history, request[CALLER].project, id)
     if not entries:
         raise not_found()
     return json_response([history_json(entry) for entry in entries])
 
 
+async def _add(request: web.Request, body: dict[str, Any], wait: bool = False) -> web.Response:
+    publisher, project = request.app[SERVICES].publisher, request[CALLER].project
+    memory_request = parse_add(project, body, request_id_of(request, project))
+    event_id = memory_request.request_id
+    answer: dict[str, Any] = {"event_id": event_id, "message": "The messages were accepted and will be stored."}
+    if memory_request.infer and not wait:
+        progress = await publisher.submit(memory_request)
+    else:
+        progress = await publisher.submit_and_wait(memory_request)
+        if (refusal := progress.refusal(event_id)) is not None:
+            raise refusal
+        if progress.done:
+            answer |= {"message": "The messages were stored.", "results": results_json(progress)}
+    return json_response(answer | {"status": STATUS[progress.status]})
+
+
+async def _list(request: web.Request, body: dict[str, Any]) -> web.Response:
+    services = request.app[SERVICES]
+    selection, page = parse_list(request[CALLER].project, body, request.query)
+    count, memories = await services.call(
+        services.database.list_memories,
+        selection.scope,
+        page.page_size,
+        page.offset,
+        page.show_expired,
+        selection.where,
+        page.as_of,
+    )
+    return json_response(page_json(request.url, page, count, [memory_json(memory) for memory in memories]))
+
+
 ROUTES: Final = [
     Route("POST", "/v3/memories/add/", add, "write"),
+    Route("POST", "/v2/memories/", add_or_list, "write"),
+    Route("POST", "/v1/memories/", add, "write"),
     Route("POST", "/v3/memories/", list_memories, "read"),
+    Route("GET", "/v1/memories/", list_by_query, "read"),
     Route("GET", "/v1/memories/{memory_id}/", get, "read"),
     Route("GET", "/v1/memories/{memory_id}/history/", history, "read"),
 ]
-
-
-def _memory_id(request: web.Request) -> UUID:
-    try:
-        return UUID(request.match_info["memory_id"])
-    except ValueError as error:
-        raise invalid("memory_id", "must be a UUID") from error
-
-
-def _page_url(request: web.Request, page: Page, number: int) -> str:
-    return str(request.url.with_query(page=number, page_size=page.page_size))
-
-
-def _failed(progress: Progress, event_id: str) -> ApiError:
-    detail = progress.detail or "The request could not be carried out."
-    return ApiError(422, progress.reason or "failed", detail, event_id=event_id)

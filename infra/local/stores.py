@@ -130,6 +130,7 @@ class LocalStack:
             "AGENTMEM_WEAVIATE_API_KEY": weaviate_key,
             "AGENTMEM_EMBEDDING_MODEL": str(model_home),
             "KAFKA_HOME": str(kafka_home),
+            "WEAVIATE_HOME": str(weaviate_home),
         }
 
     async def start(self, service: Service) -> None:

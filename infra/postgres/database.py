@@ -7,44 +7,67 @@ wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from infra.postgres import keys, reads
+from infra.postgres import reads
+from infra.postgres.browsing import Browsing
+from infra.postgres.credentials import Credentials
 from infra.postgres.engine import make_engine
 from infra.postgres.errors import translated
-from infra.postgres.keys import ApiKey
+from infra.postgres.keys import DEFAULT_SCOPES, ApiKey
+from infra.postgres.projects import Projects
 from infra.postgres.settings import PostgresSettings
+from infra.postgres.webhook_queue import WebhookQueue
+from infra.postgres.webhooks import Webhooks
 from infra.postgres.writes import Transaction
-from schemas.history import HistoryEntry, RequestOutcome, RequestStatus
+from schemas.filters import Filter
+from schemas.history import HistoryEntry, RequestOutcome
 from schemas.memories import Memory
-from schemas.problems import DeadLetterReason, RecordRejectedError
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
 
+# Both are always set: what an earlier transaction of this connection saw must not show through.
+_SEE: Final = text(
+    "SELECT set_config('agentmem.project', :project, true), set_config('agentmem.key_hash', :key_hash, true)"
+)
+
 
 class Database:
-    """A pool of connections to Postgres. Making one does not connect; ``close`` gives all connections back."""
+    """A pool of connections to Postgres. Making one does not connect; ``close`` gives all connections back.
 
-    def __init__(self, settings: PostgresSettings) -> None:
-        self._engine = make_engine(settings)
+    ``walled``: it works as the gateway's role, which sees the rows of one project in a transaction, whatever a
+    query says. Each method that is about a project names it; the others then find nothing.
+    """
+
+    def __init__(self, settings: PostgresSettings, *, walled: bool = False) -> None:
+        self._walled = walled
+        self._engine = make_engine(settings, role=settings.gateway_role if walled else None)
+        self.credentials = Credentials(self._connection)
+        self.browsing = Browsing(self._connection)
+        self.projects = Projects(self._connection)
+        self.webhooks = Webhooks(self._connection)
+        self.webhook_queue = WebhookQueue(self._connection)
 
     def close(self) -> None:
         self._engine.dispose()
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection]:
+    def _connection(self, project: str = "", *, key_hash: str = "") -> Iterator[Connection]:
         with translated(), self._engine.begin() as connection:
+            if self._walled:
+                connection.execute(_SEE, {"project": project, "key_hash": key_hash})
             yield connection
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, project: str = "") -> Iterator[Transaction]:
         """A transaction of the pipeline: committed at the end, rolled back on any exception."""
-        with self._connection() as connection:
+        with self._connection(project) as connection:
             yield Transaction(connection)
 
     def ping(self) -> None:
@@ -84,31 +107,40 @@ class Database:
 
     def memories(self, project: str, ids: Iterable[UUID], show_expired: bool = False) -> dict[UUID, Memory]:
         """Those of these memories that are the project's and live."""
-        with self._connection() as connection:
+        with self._connection(project) as connection:
             return reads.live(connection, project, ids, show_expired)
 
     def list_memories(
-        self, scope: Scope, limit: int, offset: int = 0, show_expired: bool = False
+        self,
+        scope: Scope,
+        limit: int,
+        offset: int = 0,
+        show_expired: bool = False,
+        where: Filter | None = None,
+        as_of: datetime | None = None,
     ) -> tuple[int, list[Memory]]:
-        """How many live memories the scope has, and a page of them, newest first."""
-        with self._connection() as connection:
-            return reads.listed(connection, scope, limit, offset, show_expired)
+        """How many live memories of the scope a filter holds for, and a page of them, newest first.
+
+        ``as_of`` asks for what stood at a past moment.
+        """
+        with self._connection(scope.project) as connection:
+            return reads.listed(connection, scope, limit, offset, show_expired, where, as_of)
 
     def history(self, project: str, memory_id: UUID) -> list[HistoryEntry]:
         """Every version of a memory, oldest first; empty when the project has no such memory."""
-        with self._connection() as connection:
+        with self._connection(project) as connection:
             return reads.history(connection, project, memory_id)
 
     def request_history(
         self, project: str, request_id: str, after: int = -1, limit: int = 1000
     ) -> list[HistoryEntry]:
         """What a request changed, ordered by ``index``, a page from behind index ``after``."""
-        with self._connection() as connection:
+        with self._connection(project) as connection:
             return reads.request_history(connection, project, request_id, after, limit)
 
     def outcome(self, project: str, request_id: str) -> RequestOutcome | None:
         """What became of a request; None when nobody knows it."""
-        with self._connection() as connection:
+        with self._connection(project) as connection:
             return reads.outcome(connection, project, request_id)
 
     # Accepting requests and knocking at the door.
@@ -119,24 +151,12 @@ class Database:
         Returns what stands: the new ``accepted`` row, or what became of the same request earlier. Raises
         ``RecordRejectedError`` when the id was used for another request.
         """
-        with self.transaction() as transaction:
-            outcome = RequestOutcome(
-                request_id=request.request_id,
-                scope=request.scope,
-                op=request.op,
-                hash=request.content_hash(),
-                status=RequestStatus.ACCEPTED,
-                recorded_at=transaction.now(),
-                infer=request.infer,
-                memory_id=request.memory_id,
-            )
-            stands = transaction.lock_request(outcome, request.canonical())
-        if stands.hash != outcome.hash:
-            raise RecordRejectedError(
-                DeadLetterReason.REQUEST_ID_CONFLICT,
-                f"request_id {request.request_id} was used for another request of project {request.project}",
-            )
-        return stands
+        return self.accept_all([request])[0]
+
+    def accept_all(self, requests: Sequence[MemoryRequest]) -> list[RequestOutcome]:
+        """:meth:`accept` of several requests of one project, of all or, when it raises, of none."""
+        with self.transaction(requests[0].project) as transaction:
+            return transaction.accept(requests)
 
     def claim_accepted(self, before: datetime, limit: int = 500) -> list[MemoryRequest]:
         """Requests accepted before that time whose record never arrived, to be published again."""
@@ -144,18 +164,20 @@ class Database:
             payloads = transaction.claim_accepted(before, limit)
         return [MemoryRequest.model_validate(payload) for payload in payloads]
 
+    def cursor_key(self, project: str) -> bytes:
+        """The secret that the project's cursors are made with; the project is made if need be."""
+        self.credentials.create_project(project)
+        with self._connection(project) as connection:
+            return reads.cursor_key(connection, project)
+
     def create_project(self, project: str) -> None:
         """Make the project unless it is there."""
-        with self._connection() as connection:
-            keys.create_project(connection, project)
+        self.credentials.create_project(project)
 
-    def create_api_key(self, project: str, name: str) -> str:
+    def create_api_key(self, project: str, name: str, scopes: Collection[str] = DEFAULT_SCOPES) -> str:
         """Make the project if need be and a key for it; returns the token, which cannot be read again."""
-        with self._connection() as connection:
-            keys.create_project(connection, project)
-            return keys.create_api_key(connection, project, name)
+        return self.credentials.issue_key(project, name, scopes).token
 
     def api_key(self, token: str) -> ApiKey | None:
         """The key of this token, unless it is unknown, expired or revoked."""
-        with self._connection() as connection:
-            return keys.find_api_key(connection, token)
+        return self.credentials.find_key(token)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import orjson
-from sqlalchemy import Engine, create_engine
+import psycopg2
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -11,15 +15,18 @@ from infra.postgres.settings import PostgresSettings
 from schemas.problems import MisconfiguredError
 
 
-def make_engine(settings: PostgresSettings, application: str = "agentmem") -> Engine:
-    """A pool that connects when first used. Raises ``MisconfiguredError`` for a DSN that is no URL."""
+def make_engine(settings: PostgresSettings, application: str = "agentmem", role: str | None = None) -> Engine:
+    """A pool that connects when first used; with ``role`` every connection works as that role.
+
+    Raises ``MisconfiguredError`` for a DSN that is no URL. Connecting raises it when the role cannot be taken.
+    """
     try:
         url = make_url(settings.dsn.get_secret_value()).set(drivername="postgresql+psycopg2")
     except ArgumentError as error:
         raise MisconfiguredError(
             "postgres.dsn is not a URL; it looks like postgresql://user:password@host:port/name"
         ) from error
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=settings.pool_size,
         max_overflow=0,
@@ -39,3 +46,21 @@ def make_engine(settings: PostgresSettings, application: str = "agentmem") -> En
             "tcp_user_timeout": 15_000,
         },
     )
+    if role is not None:
+        event.listen(engine, "connect", _taking(role))
+    return engine
+
+
+def _taking(role: str) -> Callable[[Any, Any], None]:
+    def take(connection: Any, _record: Any) -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('role', %s, false)", (role,))
+            connection.commit()
+        except (psycopg2.errors.InvalidParameterValue, psycopg2.errors.InsufficientPrivilege) as error:
+            raise MisconfiguredError(
+                f"Postgres does not let this login work as {role} ({str(error).strip()}): run `agentmem migrate`, "
+                f"and GRANT {role} TO the gateway's login"
+            ) from error
+
+    return take

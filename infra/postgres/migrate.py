@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from infra.postgres.engine import make_engine
 from infra.postgres.errors import translated
+from infra.postgres.roles import prepare_gateway_role
 from infra.postgres.settings import PostgresSettings
 
 #: Held while migrating, so that two migrations at the same moment run one after the other.
@@ -40,13 +41,17 @@ def _run(settings: PostgresSettings, direction: str, target: str) -> tuple[str |
             before = _revision(connection)
             config.attributes["connection"] = connection
             (command.upgrade if direction == "up" else command.downgrade)(config, target)
+            prepare_gateway_role(connection, settings.gateway_role)
             return before, _revision(connection)
     finally:
         engine.dispose()
 
 
 def upgrade(settings: PostgresSettings, target: str = "head") -> list[str]:
-    """Apply what is missing, in one transaction; returns the revisions applied, oldest first."""
+    """Apply what is missing and grant the gateway's role its rights, in one transaction.
+
+    Returns the revisions applied, oldest first.
+    """
     before, after = _run(settings, "up", target)
     if before == after:
         return []

@@ -17,3 +17,8 @@ class PostgresSettings(BaseModel):
     pool_size: int = Field(8, ge=1, le=200, description="Connections that a process holds at most.")
     connect_timeout_s: int = Field(5, ge=1, le=60, description="How long connecting may take, in seconds.")
     statement_timeout_s: int = Field(30, ge=1, le=600, description="How long one statement may take, in seconds.")
+    gateway_role: str = Field(
+        "agentmem_gateway",
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="The Postgres role as which the gateway works; agentmem migrate makes it.",
+    )

@@ -7,11 +7,16 @@ from typing import Final
 from sqlalchemy import (
     JSON,
     REAL,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
+    FetchedValue,
+    ForeignKey,
+    Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -55,7 +60,14 @@ def _state() -> list[Column[object]]:
     ]
 
 
-projects: Final = Table("projects", metadata, Column("id", Text, primary_key=True), _time("created_at"))
+projects: Final = Table(
+    "projects",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _time("created_at"),
+    # What the project's cursors are encrypted with: no other project can make or read them.
+    Column("cursor_key", LargeBinary, nullable=False, server_default=FetchedValue()),
+)
 
 api_keys: Final = Table(
     "api_keys",
@@ -70,6 +82,24 @@ api_keys: Final = Table(
     _time("created_at"),
     _time("expires_at", nullable=True),
     _time("revoked_at", nullable=True),
+    Index("api_keys_project", "project", "created_at"),
+)
+
+# One row for each login that refresh tokens prolong. Only the token ``current`` may be used next: an older one
+# that comes again was stolen from somebody, so the whole family ends.
+token_families: Final = Table(
+    "token_families",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("key_id", Uuid, ForeignKey("api_keys.id", ondelete="CASCADE"), nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("current", Uuid, nullable=False),
+    _time("created_at"),
+    _time("expires_at"),
+    _time("revoked_at", nullable=True),
+    Index("token_families_key", "key_id"),
+    Index("token_families_expires", "expires_at"),
 )
 
 memories: Final = Table(
@@ -123,4 +153,69 @@ requests: Final = Table(
     Column("payload", JSON),
     _time("recorded_at"),
     Index("requests_accepted", "recorded_at", postgresql_where=text("status = 'accepted'")),
+    Index("requests_recent", "project", "recorded_at"),
+)
+
+project_settings: Final = Table(
+    "project_settings",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("settings", JSONB, nullable=False),
+    _time("updated_at"),
+)
+
+memory_feedback: Final = Table(
+    "memory_feedback",
+    metadata,
+    Column("memory_id", Uuid, primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("feedback", Text, nullable=False),
+    Column("reason", Text),
+    _time("recorded_at"),
+)
+
+webhooks: Final = Table(
+    "webhooks",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    *_scope(),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event_types", ARRAY(Text), nullable=False),
+    # It signs, so it cannot be kept as a hash only.
+    Column("secret", Text, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("disabled_reason", Text),
+    # Since the last success: rounds that failed, the time of the first, and when the next may be.
+    Column("failures", Integer, nullable=False),
+    _time("failing_since", nullable=True),
+    _time("next_attempt_at"),
+    _time("created_at"),
+    _time("updated_at"),
+    Index("webhooks_project", "project", "created_at"),
+)
+
+# The queue and the log in one: a row is pending until it is delivered or given up, and removed after a while.
+webhook_deliveries: Final = Table(
+    "webhook_deliveries",
+    metadata,
+    # In the order of the events, within each scope: deliveries of one key go out in this order.
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("webhook_id", Uuid, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("project", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("body", Text),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("response_status", Integer),
+    Column("error", Text),
+    _time("next_attempt_at"),
+    _time("created_at"),
+    _time("updated_at"),
+    UniqueConstraint("webhook_id", "event_id", name="webhook_deliveries_event"),
+    Index("webhook_deliveries_pending", "webhook_id", "key", "id", postgresql_where=text("status = 'pending'")),
+    Index("webhook_deliveries_log", "webhook_id", "id"),
+    Index("webhook_deliveries_created", "created_at"),
 )

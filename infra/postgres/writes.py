@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,8 +22,9 @@ from infra.postgres.rows import (
 from infra.postgres.tables import memories, memory_history, requests
 from schemas.history import HistoryEntry, RequestOutcome, RequestStatus
 from schemas.memories import Memory
-from schemas.problems import StoreUnavailableError
-from schemas.scope import Scope
+from schemas.problems import DeadLetterReason, RecordRejectedError, StoreUnavailableError
+from schemas.requests import MemoryRequest
+from schemas.scope import ENTITY_FIELDS, Scope
 
 RequestKey = tuple[str, str]
 
@@ -126,15 +127,44 @@ class Transaction:
         )
         return [row.payload for row in self._connection.execute(statement)]
 
+    def accept(self, accepted: Sequence[MemoryRequest]) -> list[RequestOutcome]:
+        """Make the rows of requests that are unknown, with their payloads; returns what stands of each.
+
+        Raises ``RecordRejectedError`` when an id was used for another request.
+        """
+        at = self.now()
+        rows = {request.request_id: request_row(_opened(request, at), request.canonical()) for request in accepted}
+        # In the order of their ids, so that two calls with the same requests cannot deadlock.
+        insert_rows(
+            self._connection,
+            requests,
+            [rows[id] for id in sorted(rows)],
+            "ON CONFLICT (project, request_id) DO NOTHING",
+        )
+        stands = self.outcomes((request.project, request.request_id) for request in accepted)
+        for request in accepted:
+            if stands[request.project, request.request_id].hash != request.content_hash():
+                raise RecordRejectedError(
+                    DeadLetterReason.REQUEST_ID_CONFLICT,
+                    f"request_id {request.request_id} was used for another request of project {request.project}",
+                )
+        return [stands[request.project, request.request_id] for request in accepted]
+
     def lock_request(self, outcome: RequestOutcome, payload: dict[str, Any] | None = None) -> RequestOutcome:
         """Make the request's row if there is none, lock it, and return it as it stands."""
         row = request_row(outcome, payload)
         insert_rows(self._connection, requests, [row], "ON CONFLICT (project, request_id) DO NOTHING")
         return self.outcomes([outcome.key])[outcome.key]
 
-    def live_in_scope(self, scope: Scope, limit: int) -> list[Memory]:
-        """Live memories that have all ids of the scope, locked, at most ``limit``, in the order of their ids."""
-        conditions = [getattr(memories.c, field) == value for field, value in scope.ids.items()]
+    def live_in_scope(self, scope: Scope, limit: int, present: Collection[str] = ()) -> list[Memory]:
+        """Live memories that have all ids of the scope, locked, at most ``limit``, in the order of their ids.
+
+        ``present`` names ids that they must have, whatever they are; all of them together ask for nothing, as
+        every memory has one of them.
+        """
+        conditions = [memories.c[field] == value for field, value in scope.ids.items()]
+        if set(present) != set(ENTITY_FIELDS):
+            conditions += [memories.c[field].is_not(None) for field in present]
         statement = (
             select(memories)
             .where(memories.c.project == scope.project, memories.c.deleted_at.is_(None), *conditions)
@@ -143,3 +173,16 @@ class Transaction:
             .with_for_update()
         )
         return [memory_of(row) for row in self._connection.execute(statement)]
+
+
+def _opened(request: MemoryRequest, at: datetime) -> RequestOutcome:
+    return RequestOutcome(
+        request_id=request.request_id,
+        scope=request.scope,
+        op=request.op,
+        hash=request.content_hash(),
+        status=RequestStatus.ACCEPTED,
+        recorded_at=at,
+        infer=request.infer,
+        memory_id=request.memory_id,
+    )

@@ -268,6 +268,14 @@ async def test_another_models_index_is_refused(index: VectorIndex, stranger: Vec
         assert "rebuild" in str(caught.value)
 
 
+async def test_who_made_the_index_is_read_without_making_one(stranger: VectorIndex) -> None:
+    assert await stranger.made_by() is None
+    assert await stranger.made_by() is None
+    await stranger.ensure(MODEL)
+    assert await stranger.made_by() == MODEL
+    assert (await stranger.server_version()).split(".")[0].isdigit()
+
+
 async def test_the_model_stands_in_the_collections_description(index: VectorIndex) -> None:
     config = await index._collection.config.get()
 
@@ -286,6 +294,8 @@ async def test_a_foreign_collection_is_refused(weaviate_settings: WeaviateSettin
     await index._connected.collections.create(weaviate_settings.collection)
     with pytest.raises(MisconfiguredError, match=r"weaviate\.collection"):
         await index.ensure(MODEL)
+    with pytest.raises(MisconfiguredError, match=r"weaviate\.collection"):
+        await index.made_by()
     await index.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +12,19 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, unused_port
 from aiokafka import AIOKafkaConsumer
 
-from agents.fold import fold
+from agents.items import Item
+from agents.stages.announce import events_of
+from agents.stages.apply import apply
+from agents.stages.purge import purge
 from gateway.app import FAILED
 from gateway.settings import GatewaySettings
 from infra.onnx import Embedder
 from infra.postgres import Database
 from infra.weaviate import Point, VectorIndex
-from schemas.events import change_event, outcome_event
+from schemas.history import HistoryEntry
 from schemas.requests import MemoryRequest
 from streams.producer import Producer, acknowledged
+from streams.records import Record
 from streams.settings import KafkaSettings
 from streams.topics import Topics
 
@@ -63,17 +67,20 @@ class Worker:
             await consumer.stop()
 
     async def apply(self, request: MemoryRequest, producer: Producer) -> None:
-        with self._database.transaction() as transaction:
-            ids = [request.memory_id] if request.memory_id else []
-            changes = fold(transaction.memories(ids), [request], transaction.now())
-            transaction.write(list(changes.memories.values()), changes.history, changes.outcomes)
-        live = [memory for memory in changes.memories.values() if memory.deleted_at is None]
+        item = Item(Record("t", 0, 0, 0.0, None, b""), request)
+        if request.op == "delete_all":
+            while (outcome := purge(self._database, item)).is_open:
+                pass
+            history: Sequence[HistoryEntry] = self._database.request_history(request.project, request.request_id)
+        else:
+            [applied], _ = apply(self._database, [item])
+            outcome, history = applied.outcome, applied.history
+        live = [entry.memory for entry in history if entry.memory.deleted_at is None]
         vectors = self._embedder.embed([memory.embedding_text for memory in live] or [""]).vectors
         points = zip(live, vectors, strict=False)
         await self._index.upsert([Point(m.id, m.version, m.scope, vector) for m, vector in points])
-        await self._index.delete([memory.id for memory in changes.memories.values() if memory.deleted_at])
-        outcome = changes.outcomes[0]
-        events = [change_event(entry, outcome) for entry in changes.history] or [outcome_event(outcome)]
+        await self._index.delete([entry.memory.id for entry in history if entry.memory.deleted_at])
+        events = events_of(outcome, history)
         sent = [
             await producer.send(
                 self._topics.events, key=event.key.encode(), value=event.body, headers=event.headers()

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from schemas.identity import memory_id
 from schemas.requests import MemoryRequest
+from schemas.scope import ENTITY_FIELDS
 
 
 @dataclass
@@ -82,11 +83,15 @@ class NaiveModel:
 
     def _delete_all(self, request: MemoryRequest) -> tuple[str, int]:
         wanted = _ids(request)
+        present = request.present or ()
+        everything = set(present) == set(ENTITY_FIELDS)
         gone = 0
         for id, row in self.rows.items():
+            has = dict(zip(ENTITY_FIELDS, row.scope[1:], strict=True))
             fits = row.scope[0] == wanted[0] and all(
-                want in (None, has) for want, has in zip(wanted[1:], row.scope[1:], strict=True)
+                want in (None, had) for want, had in zip(wanted[1:], has.values(), strict=True)
             )
+            fits = fits and (everything or all(has[field] is not None for field in present))
             if fits and not row.deleted:
                 row.deleted = True
                 self._changed(id, row, "deleted")

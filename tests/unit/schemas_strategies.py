@@ -23,6 +23,7 @@ datetimes = st.datetimes(datetime(1900, 1, 1), datetime(2900, 1, 1), timezones=s
 times = st.one_of(unix_times, datetimes.map(datetime.isoformat), st.dates().map(str))
 vectors = st.lists(st.floats(-1, 1), min_size=1, max_size=4)
 uuids = st.uuids().map(str)
+present = st.lists(st.sampled_from(ENTITY_FIELDS), min_size=1, max_size=4)
 messages = st.lists(
     st.fixed_dictionaries(
         {"content": texts}, optional={"role": texts, "name": st.none() | texts, "timestamp": st.none() | times}
@@ -55,7 +56,8 @@ requests: st.SearchStrategy[dict[str, Any]] = st.one_of(
         "update", {"memory_id": uuids, "expiration_date": st.none() | times}, {"expected_version": st.just(3)}
     ),
     _request("delete", {"memory_id": uuids}, {"expected_version": st.none() | st.integers(1, 9)}),
-    _request("delete_all", {"agent_id": ids}, {}),
+    _request("delete_all", {"agent_id": ids}, {"present": st.none() | present}),
+    _request("delete_all", {"present": present}, {}),
 )
 """Requests that the model takes."""
 
@@ -72,7 +74,19 @@ _VALUES = st.one_of(
     metadata,
     uuids,
 )
-_FIELDS = [*_COMMON, *_EXTRAS, "request_id", "op", "messages", "text", "infer", "vector", "memory_id", "typo"]
+_FIELDS = [
+    *_COMMON,
+    *_EXTRAS,
+    "request_id",
+    "op",
+    "messages",
+    "text",
+    "infer",
+    "vector",
+    "memory_id",
+    "present",
+    "typo",
+]
 
 
 @st.composite

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.identity import memory_id
 from schemas.requests import MemoryRequest
+from schemas.scope import ENTITY_FIELDS
 
 TEXTS = st.sampled_from(["likes tea", "likes coffee", "lives in Bern", "Grüße 🌍"])
 METADATA: st.SearchStrategy[dict[str, Any] | None] = st.one_of(
@@ -30,7 +31,9 @@ def requests(draw: st.DrawFn, *, barriers: bool = False, max_size: int = 30) -> 
             continue
         op = draw(st.sampled_from(ops))
         fields: dict[str, Any] = {"request_id": f"r{number}", "op": op, "project": draw(PROJECTS)}
-        if op in ("add", "delete_all"):
+        if op == "delete_all" and draw(st.integers(0, 3)) == 0:
+            fields["present"] = draw(st.sampled_from([("run_id",), ("user_id", "run_id"), ENTITY_FIELDS]))
+        elif op in ("add", "delete_all"):
             fields["user_id"] = draw(USERS)
             if draw(st.booleans()):
                 fields["run_id"] = draw(st.sampled_from(["run-1", "run-2"]))

@@ -12,7 +12,9 @@ import pytest
 
 import gateway
 from agentmem.cli import COMMANDS
+from agentmem.doctor.checks import all_checks
 from agentmem.exit_codes import ExitCode
+from agentmem.settings import Settings
 from gateway.problems import ApiError
 from schemas.events import EventType
 from schemas.headers import DeadLetterHeaders
@@ -108,6 +110,11 @@ def test_every_topic_is_explained() -> None:
 def test_every_command_is_explained() -> None:
     text = (DOCS / "cli.md").read_text()
     assert not {name for name in COMMANDS if f"## agentmem {name}\n" not in text}
+
+
+def test_every_check_of_the_doctor_is_explained() -> None:
+    symptoms = (DOCS / "troubleshoot.md").read_text().split("\n## Symptoms\n")[1].split("\n## ")[0]
+    assert not {check.name for check in all_checks(Settings(), {}, None) if f"`{check.name}`" not in symptoms}
 
 
 def test_dead_letters_have_the_headers_that_are_described() -> None:

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from gateway.bodies import parse_add, parse_list, parse_search
-from gateway.jsonio import MAX_DEPTH, loads_object
+from gateway.adding import parse_add
+from gateway.idempotency import keyed_id, part_id
+from gateway.jsonio import MAX_DEPTH, MAX_TEXT, loads_object
 from gateway.problems import ApiError
+from gateway.querying import parse_list, parse_search
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
 
 
 def add(**body: Any) -> MemoryRequest:
-    return parse_add("p", {"user_id": "a", "messages": "hello", **body}, None)
+    return parse_add("p", {"user_id": "a", "messages": "hello", **body}, "r1")
 
 
 def test_a_text_is_one_message_of_the_user() -> None:
@@ -68,24 +70,32 @@ def test_a_bad_add_names_its_field(body: dict[str, Any], field: str) -> None:
     assert caught.value.extra["field"] == field
 
 
-def test_the_idempotency_key_decides_the_request_id_in_its_project() -> None:
-    body = {"user_id": "a", "messages": "hello"}
-    first = parse_add("p", body, "key")
-    assert parse_add("p", body, "key").request_id == first.request_id
-    assert parse_add("q", body, "key").request_id != first.request_id
-    assert parse_add("p", body, None).request_id != parse_add("p", body, None).request_id
-    with pytest.raises(ApiError, match="Idempotency-Key"):
-        parse_add("p", body, "\x80")
+def test_the_idempotency_key_decides_the_request_id_of_a_call() -> None:
+    first = keyed_id("p", "POST", "/v1/memories/", "key")
+    assert keyed_id("p", "POST", "//v1/memories", "key") == first
+    others = [
+        keyed_id("q", "POST", "/v1/memories/", "key"),
+        keyed_id("p", "DELETE", "/v1/memories/", "key"),
+        keyed_id("p", "POST", "/v1/memories/x", "key"),
+        keyed_id("p", "POST", "/v1/memories/", "yek"),
+        part_id(first, 0),
+        part_id(first, 1),
+    ]
+    assert len({first, *others}) == len(others) + 1
+    for bad in ("", "\x80", "a" * 256):
+        with pytest.raises(ApiError, match="Idempotency-Key"):
+            keyed_id("p", "POST", "/", bad)
 
 
 def test_a_search_has_defaults_and_limits() -> None:
-    query = parse_search("p", {"query": " what? ", "filters": {"user_id": "a"}, "output_format": "v1.1"})
+    query, fields = parse_search("p", {"query": " what? ", "filters": {"user_id": "a"}, "output_format": "v1.1"})
     assert (query.text, query.top_k, query.threshold, query.show_expired) == ("what?", 10, 0.1, False)
-    assert query.scope == Scope("p", user_id="a")
+    assert (query.scope, query.where, fields) == (Scope("p", user_id="a"), None, [])
     for bad in ({"query": "  "}, {"top_k": 0}, {"top_k": 1001}, {"threshold": -1}, {"rerank": True}):
         with pytest.raises(ApiError) as caught:
             parse_search("p", {"query": "x", "user_id": "a", **bad})
         assert caught.value.extra["field"] == next(iter(bad))
+    assert parse_search("p", {"query": "x", "user_id": "a", "limit": 3})[0].top_k == 3
 
 
 def test_unsupported_fields_pass_while_they_are_off() -> None:
@@ -94,8 +104,8 @@ def test_unsupported_fields_pass_while_they_are_off() -> None:
 
 def test_pages_come_from_the_url_or_the_body() -> None:
     body = {"user_id": "a", "page_size": 5}
-    scope, page = parse_list("p", body, {"page": "3"})
-    assert (scope.ids, page.page, page.page_size, page.offset) == ({"user_id": "a"}, 3, 5, 10)
+    selection, page = parse_list("p", body, {"page": "3"})
+    assert (selection.scope.ids, page.page, page.page_size, page.offset) == ({"user_id": "a"}, 3, 5, 10)
     for query in ({"page": "0"}, {"page": "x"}, {"page": str(10**12)}, {"page_size": "1001"}):
         with pytest.raises(ApiError) as caught:
             parse_list("p", body, query)
@@ -123,3 +133,9 @@ def test_json_within_the_bounds_is_read() -> None:
     depth = MAX_DEPTH - 1
     document = loads_object(b'{"a": ' + b"[" * depth + b"]" * depth + b', "b": "\\\\u0000"}')
     assert document["b"] == "\\u0000"
+
+
+def test_a_text_has_an_end() -> None:
+    assert loads_object(b'{"a": "%s"}' % (b"x" * MAX_TEXT))
+    with pytest.raises(ValueError, match="more than 500000 characters"):
+        loads_object(b'{"a": "%s"}' % (b"x" * (MAX_TEXT + 1)))

@@ -10,15 +10,16 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from gateway.feeds import FeedFilter, Feeds
+from gateway.feeds import FeedFilter, Feeds, StreamEndedError
 from gateway.health import HealthMonitor
-from gateway.inbound import InboundEvent, decode_event
+from gateway.inbound import Arrival
 from gateway.problems import ApiError
 from gateway.progress import progress_of_events
-from gateway.routes.events import parse_feed
+from gateway.routes.streaming import parse_feed
 from gateway.waiters import Waiters
 from schemas.events import EventType, change_event, outcome_event
 from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
+from schemas.inbound import InboundEvent, decode_event
 from schemas.memories import Memory
 from schemas.problems import FailureReason, StoreUnavailableError
 from schemas.scope import Scope
@@ -116,26 +117,45 @@ def test_a_feed_takes_what_it_asked_for(wanted: FeedFilter, matches: bool) -> No
     assert wanted.matches(added()) is matches
 
 
+def arrived(offset: int = 0, text: str = "hello") -> Arrival:
+    return Arrival(added(text=text), 0, offset, (offset + 1,))
+
+
 async def test_a_slow_reader_is_cut_off_alone() -> None:
-    feeds = Feeds(capacity=2, limit=2)
-    with feeds.subscribed(FeedFilter("p")) as slow, feeds.subscribed(FeedFilter("p")) as quick:
-        with pytest.raises(ApiError, match="Too many"), feeds.subscribed(FeedFilter("p")):
-            pass
-        for _ in range(3):
-            feeds.deliver(added())
-            assert await quick.next() is not None
-        assert await slow.next() is None
-        assert slow.cut_off
-        assert not quick.cut_off
-        feeds.end_all()
-        assert await quick.next() is None
+    feeds = Feeds(capacity=2, capacity_bytes=1_000_000)
+    slow, quick, foreign = (feeds.attach(FeedFilter(project)) for project in ("p", "p", "q"))
+    for offset in range(3):
+        feeds.deliver(arrived(offset))
+        assert (await quick.next()).offset == offset
+    with pytest.raises(StreamEndedError, match="too slowly") as caught:
+        await slow.next()
+    assert caught.value.cut_off
+    assert quick.is_drained
+    assert foreign.is_drained
+    feeds.end_all()
+    with pytest.raises(StreamEndedError, match="stops") as caught:
+        await quick.next()
+    assert not caught.value.cut_off
+    for feed in (slow, quick, foreign):
+        feeds.detach(feed)
     assert len(feeds) == 0
+
+
+async def test_what_waits_for_a_reader_is_bounded_by_bytes() -> None:
+    feeds = Feeds(capacity=10, capacity_bytes=10_000)
+    feed = feeds.attach(FeedFilter("p"))
+    feeds.deliver(arrived(0, "x" * 20_000))
+    assert (await feed.next()).offset == 0
+    for offset in (1, 2):
+        feeds.deliver(arrived(offset, "x" * 6_000))
+    with pytest.raises(StreamEndedError):
+        await feed.next()
 
 
 def test_a_streams_query_is_checked_by_name() -> None:
     wanted = parse_feed("p", {"user_id": "a", "type": "added,agentmem.request.failed"})
     assert wanted == FeedFilter("p", {"user_id": "a"}, frozenset({EventType.ADDED, EventType.FAILED}))
-    for query in ({"usr": "a"}, {"type": "made"}, {"user_id": ""}):
+    for query in ({"usr": "a"}, {"type": "made"}, {"user_id": ""}, {"from": ""}):
         with pytest.raises(ApiError) as caught:
             parse_feed("p", query)
         assert caught.value.extra["field"] == next(iter(query))

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from gateway.access import access_middleware
 from gateway.auth import token_of
 from gateway.jsonio import json_response
 from gateway.problems import add_request_id, invalid, problems_middleware
@@ -32,7 +33,7 @@ async def _fail(request: web.Request) -> web.Response:
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    app = web.Application(middlewares=[problems_middleware(7)], client_max_size=100)
+    app = web.Application(middlewares=[access_middleware, problems_middleware(7)], client_max_size=100)
     add_routes(
         app,
         [
@@ -124,7 +125,7 @@ async def test_a_sound_request_id_is_kept(client: Client) -> None:
         ("Token", None, None),
         ("Token a b", None, None),
         ("Token \udcff", None, None),
-        ("Token " + "x" * 257, None, None),
+        ("Token " + "x" * 4097, None, None),
         (None, None, None),
         (None, "", None),
     ],

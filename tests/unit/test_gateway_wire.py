@@ -41,7 +41,7 @@ def test_the_state_of_a_request() -> None:
     done = Progress(RequestStatus.SUCCEEDED, (Change(ChangeKind.ADDED, ID, "hello"),))
     document = event_json("r1", done)
     assert document["status"] == "SUCCEEDED"
-    assert document["results"] == [{"id": str(ID), "data": {"memory": "hello"}, "event": "ADD"}]
+    assert document["results"] == [{"id": str(ID), "memory": "hello", "data": {"memory": "hello"}, "event": "ADD"}]
     outcome = RequestOutcome(
         "r1", MEMORY.scope, "delete", "h", RequestStatus.FAILED, NOW, reason=FailureReason.NOT_FOUND
     )

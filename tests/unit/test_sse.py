@@ -18,3 +18,12 @@ async def test_events_comments_and_joined_data() -> None:
         ServerEvent("1", "a", "x"),
         ServerEvent("1", "message", "y\nz"),
     ]
+
+
+async def test_an_id_alone_is_told_once() -> None:
+    text = "id: 1\n\n: ping\n\nid: 1\n\ndata: x\n\nid: 2\n\n"
+    assert [event async for event in server_events(lines(text))] == [
+        ServerEvent("1", "message", ""),
+        ServerEvent("1", "message", "x"),
+        ServerEvent("2", "message", ""),
+    ]

@@ -1,0 +1,127 @@
+"""The project's API keys, for its administrators."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from gateway.auth import CALLER
+from gateway.bodies import read_body, validated
+from gateway.jsonio import json_response
+from gateway.problems import invalid, not_found
+from gateway.routing import Route
+from gateway.services import SERVICES
+from infra.postgres import ApiKey
+from infra.postgres.keys import DEFAULT_SCOPES, IssuedKey
+from schemas.times import Expiry, format_instant
+
+_GRACE_MAX_S: Final = 30 * 86_400
+
+Scope = Literal["read", "write", "admin"]
+
+
+class _NewKey(BaseModel):
+    name: str = Field(min_length=1, max_length=200)
+    scopes: Annotated[list[Scope], Field(min_length=1)] = [*DEFAULT_SCOPES]
+    expires_at: Expiry | None = None
+
+
+class _Rotation(BaseModel):
+    grace_s: float = Field(86_400, ge=0, le=_GRACE_MAX_S)
+    expires_at: Expiry | None = None
+
+
+async def list_keys(request: web.Request) -> web.Response:
+    """The project's API keys, also ended ones; none with its token."""
+    services = request.app[SERVICES]
+    keys = await services.call(services.database.credentials.keys, request[CALLER].project)
+    return json_response([key_json(key) for key in keys])
+
+
+async def create_key(request: web.Request) -> web.Response:
+    """Make an API key: its token is in this answer and never again."""
+    services = request.app[SERVICES]
+    wanted = validated(_NewKey, await read_body(request))
+    _check_expiry(wanted.expires_at)
+    issued = await services.call(
+        services.database.credentials.issue_key,
+        request[CALLER].project,
+        wanted.name,
+        wanted.scopes,
+        wanted.expires_at,
+    )
+    return json_response(_issued_json(issued), 201)
+
+
+async def rotate_key(request: web.Request) -> web.Response:
+    """Make a key in place of this one, which goes on working for ``grace_s`` seconds (default: a day)."""
+    services = request.app[SERVICES]
+    wanted = validated(_Rotation, await read_body(request) if request.body_exists else {})
+    _check_expiry(wanted.expires_at)
+    issued = await services.call(
+        services.database.credentials.rotate_key,
+        request[CALLER].project,
+        _key_id(request),
+        wanted.grace_s,
+        wanted.expires_at,
+    )
+    if issued is None:
+        raise not_found()
+    return json_response(_issued_json(issued), 201)
+
+
+async def revoke_key(request: web.Request) -> web.Response:
+    """End a key: every gateway refuses it within seconds."""
+    services = request.app[SERVICES]
+    id = _key_id(request)
+    if not await services.call(services.database.credentials.revoke_key, request[CALLER].project, id):
+        raise not_found()
+    return json_response({"id": str(id), "status": "revoked"})
+
+
+def key_json(key: ApiKey) -> dict[str, Any]:
+    """A key without its token."""
+    return {
+        "id": str(key.id),
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": sorted(key.scopes),
+        "status": _status(key),
+        "created_at": format_instant(key.created_at),
+        "expires_at": format_instant(key.expires_at) if key.expires_at else None,
+        "revoked_at": format_instant(key.revoked_at) if key.revoked_at else None,
+    }
+
+
+def _issued_json(issued: IssuedKey) -> dict[str, Any]:
+    return {**key_json(issued.key), "key": issued.token}
+
+
+def _status(key: ApiKey) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    return "expired" if key.expires_at is not None and key.expires_at <= datetime.now(UTC) else "active"
+
+
+def _key_id(request: web.Request) -> UUID:
+    try:
+        return UUID(request.match_info["key_id"])
+    except ValueError as error:
+        raise invalid("key_id", "must be a UUID") from error
+
+
+def _check_expiry(expires_at: datetime | None) -> None:
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        raise invalid("expires_at", "must lie in the future")
+
+
+ROUTES: Final = [
+    Route("GET", "/v1/keys/", list_keys, "admin"),
+    Route("POST", "/v1/keys/", create_key, "admin"),
+    Route("POST", "/v1/keys/{key_id}/rotate/", rotate_key, "admin"),
+    Route("DELETE", "/v1/keys/{key_id}/", revoke_key, "admin"),
+]

@@ -1,0 +1,97 @@
+"""A project's settings as mem0's clients read and write them, and feedback."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.auth import CALLER
+from gateway.bodies import read_body, refuse, validated
+from gateway.changing import parse_memory_id
+from gateway.jsonio import json_response
+from gateway.problems import ApiError, not_found
+from gateway.routes.health import ORGANISATION
+from gateway.routing import Route
+from gateway.services import SERVICES
+
+_PATH: Final = "/api/v1/orgs/organizations/{organisation}/projects/{project}/"
+_UNSUPPORTED: Final = ("decay", "memory_depth", "usecase_setting")
+_CATEGORIES_MAX: Final = 100
+
+
+class _Settings(BaseModel):
+    """What can be set. It is kept for those who extract facts; nothing in the gateway acts on it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    custom_instructions: str | None = Field(None, max_length=20_000)
+    agent_custom_instructions: str | None = Field(None, max_length=20_000)
+    custom_categories: list[dict[str, str]] | None = Field(None, max_length=_CATEGORIES_MAX)
+    multilingual: bool | None = None
+
+
+class _Feedback(BaseModel):
+    memory_id: str
+    feedback: Literal["POSITIVE", "NEGATIVE", "VERY_NEGATIVE"] | None = None
+    feedback_reason: str | None = Field(None, max_length=2_000)
+
+
+async def get(request: web.Request) -> web.Response:
+    """The project with its settings, or the ``fields`` of it that the query names."""
+    services, project = request.app[SERVICES], _project(request)
+    settings = await services.call(services.database.projects.settings, project)
+    return json_response(_shown(request, project, settings))
+
+
+async def update(request: web.Request) -> web.Response:
+    """Set some of the project's settings; the others stay, null clears."""
+    services, project = request.app[SERVICES], _project(request)
+    body = await read_body(request, keep=_Settings.model_fields)
+    refuse(body, _UNSUPPORTED)
+    changes = validated(_Settings, body).model_dump(exclude_unset=True)
+    if not changes:
+        names = ", ".join(_Settings.model_fields)
+        raise ApiError(400, "nothing_to_update", f"Send at least one of {names}.", field="custom_instructions")
+    settings = await services.call(services.database.projects.set, project, changes)
+    return json_response({"message": "The project was updated.", **_shown(request, project, settings)})
+
+
+async def feedback(request: web.Request) -> web.Response:
+    """Note what the caller thinks of a memory; null takes it back."""
+    services, project = request.app[SERVICES], request[CALLER].project
+    given = validated(_Feedback, await read_body(request))
+    id = parse_memory_id(given.memory_id)
+    if await services.call(services.database.memory, project, id) is None:
+        raise not_found()
+    projects = services.database.projects
+    await services.call(projects.give_feedback, project, id, given.feedback, given.feedback_reason)
+    return json_response({"message": "The feedback was noted.", **given.model_dump()})
+
+
+def _project(request: web.Request) -> str:
+    project = request[CALLER].project
+    if (request.match_info["organisation"], request.match_info["project"]) != (ORGANISATION, project):
+        raise not_found()
+    return project
+
+
+def _shown(request: web.Request, project: str, settings: dict[str, Any]) -> dict[str, Any]:
+    document = {
+        "id": project,
+        "project_id": project,
+        "org_id": ORGANISATION,
+        "name": project,
+        **dict.fromkeys(_Settings.model_fields),
+        **settings,
+    }
+    fields = request.query.getall("fields", [])
+    return {name: value for name, value in document.items() if not fields or name in fields}
+
+
+ROUTES: Final = [
+    Route("GET", _PATH, get, "read"),
+    Route("PATCH", _PATH, update, "write"),
+    Route("POST", "/v1/feedback/", feedback, "write"),
+]

@@ -1,0 +1,51 @@
+"""What both kinds of event stream share: their filter, and whether the caller may still read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from aiohttp import web
+
+from gateway.auth import CALLER, token_of
+from gateway.feeds import FeedFilter
+from gateway.problems import invalid
+from gateway.services import SERVICES
+from schemas.events import EventType
+from schemas.problems import StoreUnavailableError
+from schemas.scope import ENTITY_FIELDS
+
+_TYPES: Final = {kind.value: kind for kind in EventType} | {
+    kind.value.rpartition(".")[2]: kind for kind in EventType
+}
+
+
+def make_filter(project: str, ids: Mapping[str, str], types: Iterable[str], field: str = "type") -> FeedFilter:
+    """The filter; ``types`` are whole event types or their last words. A 400 names an unknown one."""
+    wanted = set()
+    for name in types:
+        if name not in _TYPES:
+            raise invalid(field, f"{name!r} is no event type; there are {', '.join(sorted(_TYPES))}")
+        wanted.add(_TYPES[name])
+    return FeedFilter(project, dict(ids), frozenset(wanted))
+
+
+def parse_feed(project: str, query: Mapping[str, str]) -> FeedFilter:
+    """The filter in a stream's query: entity ids, and ``type`` as a comma-separated list."""
+    for name, value in query.items():
+        if name not in (*ENTITY_FIELDS, "type", "from"):
+            raise invalid(name, f"there is no such parameter; there are {', '.join(ENTITY_FIELDS)}, type and from")
+        if not value:
+            raise invalid(name, "must not be empty")
+    ids = {field: query[field] for field in ENTITY_FIELDS if field in query}
+    return make_filter(project, ids, query["type"].split(",") if "type" in query else [])
+
+
+async def may_still_read(request: web.Request) -> bool:
+    """Whether the credential is still good: a stream outlives the moment when it was checked."""
+    token = token_of(request.headers.get("Authorization"), request.headers.get("X-API-Key"))
+    try:
+        caller = await request.app[SERVICES].authenticator.find(token) if token else None
+    except StoreUnavailableError:
+        return True
+    return caller is not None and caller.project == request[CALLER].project and "read" in caller.scopes

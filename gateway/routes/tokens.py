@@ -1,0 +1,98 @@
+"""Short-lived tokens in place of an API key, for programs that should not hold the key itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from gateway.auth import CALLER
+from gateway.bodies import read_body, validated
+from gateway.jsonio import json_response
+from gateway.problems import ApiError, invalid
+from gateway.routing import ANY, Route
+from gateway.services import SERVICES
+from gateway.signing import TokenRefusedError
+from gateway.tokens import TokenPair, Tokens
+
+
+class _Login(BaseModel):
+    scopes: Annotated[list[Literal["read", "write", "admin"]], Field(min_length=1)] | None = None
+
+
+class _Refresh(BaseModel):
+    refresh_token: str = Field(min_length=1, max_length=4096, pattern=r"^[\x21-\x7e]+$")
+
+
+async def login(request: web.Request) -> web.Response:
+    """An access and a refresh token for the API key that calls, with all of its scopes or those named."""
+    tokens, caller = _tokens(request), request[CALLER]
+    if caller.key_id is None:
+        raise ApiError(403, "forbidden", "Only an API key may begin a login: a token may not.")
+    wanted = validated(_Login, await read_body(request) if request.body_exists else {})
+    scopes = caller.scopes if wanted.scopes is None else frozenset(wanted.scopes)
+    if not scopes <= caller.scopes:
+        raise invalid("scopes", "may not name what the API key itself may not do")
+    return _pair_response(tokens, await tokens.start(caller.project, caller.key_id, scopes))
+
+
+async def refresh(request: web.Request) -> web.Response:
+    """The next pair of tokens. A refresh token works once: used again, it ends the login."""
+    tokens = _tokens(request)
+    given = validated(_Refresh, await read_body(request)).refresh_token
+    try:
+        return _pair_response(tokens, await tokens.refresh(given))
+    except TokenRefusedError as error:
+        raise _refused() from error
+
+
+async def revoke(request: web.Request) -> web.Response:
+    """End the login of a refresh token: every gateway refuses its tokens within seconds."""
+    tokens = _tokens(request)
+    given = validated(_Refresh, await read_body(request)).refresh_token
+    try:
+        await tokens.revoke(given)
+    except TokenRefusedError as error:
+        raise _refused() from error
+    return json_response({"status": "revoked"})
+
+
+async def public_keys(request: web.Request) -> web.Response:
+    """The keys by which others can check our tokens, as a JSON Web Key Set."""
+    tokens = request.app[SERVICES].tokens
+    document: dict[str, Any] = tokens.keys.public() if tokens is not None else {"keys": []}
+    return json_response(document)
+
+
+def _tokens(request: web.Request) -> Tokens:
+    tokens = request.app[SERVICES].tokens
+    if tokens is None:
+        raise ApiError(
+            501, "no_tokens", "This gateway issues no tokens: use an API key, or set gateway.token_keys_file."
+        )
+    return tokens
+
+
+def _pair_response(tokens: Tokens, pair: TokenPair) -> web.Response:
+    return json_response(
+        {
+            "access_token": pair.access,
+            "token_type": "Bearer",
+            "expires_in": tokens.policy.access_s,
+            "refresh_token": pair.refresh,
+            "scope": " ".join(sorted(pair.scopes)),
+        }
+    )
+
+
+def _refused() -> ApiError:
+    return ApiError(401, "invalid_token", "The refresh token is not good: log in with the API key again.")
+
+
+ROUTES: Final = [
+    Route("POST", "/v1/tokens/", login, ANY),
+    Route("POST", "/v1/tokens/refresh/", refresh, None),
+    Route("POST", "/v1/tokens/revoke/", revoke, None),
+    Route("GET", "/.well-known/jwks.json", public_keys, None),
+]

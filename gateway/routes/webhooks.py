@@ -1,0 +1,200 @@
+"""A project's webhooks, by the calls of mem0's clients, and the log of their deliveries."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from gateway.auth import CALLER
+from gateway.bodies import read_body, validated
+from gateway.jsonio import json_response
+from gateway.operands import ID_MAX
+from gateway.problems import ApiError, invalid, not_found
+from gateway.routing import Route
+from gateway.services import SERVICES
+from infra.webhooks import check_url, new_secret
+from schemas.scope import ENTITY_FIELDS
+from schemas.times import format_instant
+from schemas.webhooks import DEFAULT_EVENTS, EVENT_NAMES, Delivery, Webhook
+
+_WEBHOOKS_MAX: Final = 20
+_PAGE_MAX: Final = 100
+_OFFSET_MAX: Final = 1_000_000
+#: mem0 has categories, which we have not.
+_UNSUPPORTED_EVENTS: Final = ("memory_categorize", "memory:categorize")
+
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+_Id = Annotated[str, Field(min_length=1, max_length=ID_MAX)]
+
+
+class _Change(BaseModel):
+    name: _Name | None = None
+    url: str | None = None
+    event_types: Annotated[list[str], Field(min_length=1, max_length=len(EVENT_NAMES))] | None = None
+    is_active: Annotated[bool, Field(strict=True)] | None = None
+    user_id: _Id | None = None
+    agent_id: _Id | None = None
+    app_id: _Id | None = None
+    run_id: _Id | None = None
+
+
+class _New(_Change):
+    name: _Name
+    url: str
+
+
+async def list_webhooks(request: web.Request) -> web.Response:
+    """The project's webhooks, oldest first, without their secrets."""
+    services = request.app[SERVICES]
+    found = await services.call(services.database.webhooks.all, _project(request))
+    return json_response([webhook_json(webhook) for webhook in found])
+
+
+async def create_webhook(request: web.Request) -> web.Response:
+    """Make a webhook. Its secret, by which receivers check signatures, is in this answer and never again."""
+    services = request.app[SERVICES]
+    project = _project(request)
+    wanted = validated(_New, await read_body(request))
+    changes = _checked(request, wanted)
+    if await services.call(services.database.webhooks.count, project) >= _WEBHOOKS_MAX:
+        raise ApiError(409, "too_many_webhooks", f"A project has {_WEBHOOKS_MAX} webhooks at most: delete one.")
+    made = await services.call(
+        services.database.webhooks.create,
+        project,
+        name=wanted.name,
+        url=changes["url"],
+        event_types=wanted.event_types or DEFAULT_EVENTS,
+        secret=new_secret(),
+        ids={field: changes[field] for field in ENTITY_FIELDS if field in changes},
+        is_active=wanted.is_active is not False,
+    )
+    return json_response({**webhook_json(made), "secret": made.secret})
+
+
+async def get_webhook(request: web.Request) -> web.Response:
+    """One webhook, without its secret."""
+    return json_response(webhook_json(await _find(request)))
+
+
+async def update_webhook(request: web.Request) -> web.Response:
+    """Change what is named. `is_active: true` gives a disabled webhook a new start; a null id is any."""
+    services = request.app[SERVICES]
+    body = await read_body(request, keep=ENTITY_FIELDS)
+    changes = _checked(request, validated(_Change, body))
+    changed = await services.call(
+        services.database.webhooks.change, request[CALLER].project, _webhook_id(request), changes
+    )
+    if changed is None:
+        raise not_found()
+    return json_response({**webhook_json(changed), "message": "Webhook updated successfully"})
+
+
+async def delete_webhook(request: web.Request) -> web.Response:
+    """Remove a webhook with its log: nothing more is delivered to it."""
+    services = request.app[SERVICES]
+    webhook_id = _webhook_id(request)
+    if not await services.call(services.database.webhooks.remove, request[CALLER].project, webhook_id):
+        raise not_found()
+    return json_response({"message": "Webhook deleted successfully"})
+
+
+async def list_deliveries(request: web.Request) -> web.Response:
+    """A page of a webhook's deliveries, latest first: how far each has come, and what went wrong last."""
+    services = request.app[SERVICES]
+    webhook = await _find(request)
+    page, size = _number(request, "page", 1, _OFFSET_MAX), _number(request, "page_size", 20, _PAGE_MAX)
+    offset = min((page - 1) * size, _OFFSET_MAX)
+    count, found = await services.call(
+        services.database.webhooks.deliveries, webhook.project, webhook.id, size, offset
+    )
+    return json_response({"count": count, "results": [delivery_json(delivery) for delivery in found]})
+
+
+def webhook_json(webhook: Webhook) -> dict[str, Any]:
+    """A webhook as mem0's clients know it, and what we know beside."""
+    return {
+        "webhook_id": str(webhook.id),
+        "name": webhook.name,
+        "url": webhook.url,
+        "project": webhook.project,
+        "event_types": list(webhook.event_types),
+        "is_active": webhook.is_active,
+        "created_at": format_instant(webhook.created_at),
+        "updated_at": format_instant(webhook.updated_at),
+        **{field: webhook.ids.get(field) for field in ENTITY_FIELDS},
+        "disabled_reason": webhook.disabled_reason,
+        "failing_since": format_instant(webhook.failing_since) if webhook.failing_since else None,
+    }
+
+
+def delivery_json(delivery: Delivery) -> dict[str, Any]:
+    """A line of the log."""
+    return {
+        "id": delivery.id,
+        "event_id": delivery.event_id,
+        "event_type": delivery.event_type,
+        "status": delivery.status.value,
+        "attempts": delivery.attempts,
+        "response_status": delivery.response_status,
+        "error": delivery.error,
+        "created_at": format_instant(delivery.created_at),
+        "updated_at": format_instant(delivery.updated_at),
+        "next_attempt_at": format_instant(delivery.next_attempt_at) if delivery.body is not None else None,
+    }
+
+
+async def _find(request: web.Request) -> Webhook:
+    services = request.app[SERVICES]
+    webhook = await services.call(services.database.webhooks.find, request[CALLER].project, _webhook_id(request))
+    if webhook is None:
+        raise not_found()
+    return webhook
+
+
+def _checked(request: web.Request, wanted: _Change) -> dict[str, Any]:
+    """What is to be set, after the checks that the model cannot make."""
+    for name in wanted.event_types or ():
+        if name in _UNSUPPORTED_EVENTS:
+            raise ApiError(400, "unsupported_field", f"event_types: {name} is not supported.", field="event_types")
+        if name not in EVENT_NAMES:
+            raise invalid("event_types", f"{name!r} is no event; there are {', '.join(EVENT_NAMES)}")
+    if wanted.url is not None:
+        try:
+            check_url(wanted.url, allow_private=request.app[SERVICES].webhooks.allow_private)
+        except ValueError as error:
+            raise invalid("url", str(error)) from error
+    return wanted.model_dump(exclude_unset=True)
+
+
+def _project(request: web.Request) -> str:
+    """The project in the path, which must be the caller's own: all others are as if they were not there."""
+    if request.match_info["project_id"] != request[CALLER].project:
+        raise not_found()
+    return request[CALLER].project
+
+
+def _webhook_id(request: web.Request) -> UUID:
+    try:
+        return UUID(request.match_info["webhook_id"])
+    except ValueError as error:
+        raise not_found() from error
+
+
+def _number(request: web.Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
+        raise invalid(name, f"must be a number from 1 to {most}")
+    return int(text)
+
+
+ROUTES: Final = [
+    Route("GET", "/api/v1/webhooks/projects/{project_id}/", list_webhooks, "read"),
+    Route("POST", "/api/v1/webhooks/projects/{project_id}/", create_webhook, "write"),
+    Route("GET", "/api/v1/webhooks/{webhook_id}/", get_webhook, "read"),
+    Route("PUT", "/api/v1/webhooks/{webhook_id}/", update_webhook, "write"),
+    Route("DELETE", "/api/v1/webhooks/{webhook_id}/", delete_webhook, "write"),
+    Route("GET", "/api/v1/webhooks/{webhook_id}/deliveries/", list_deliveries, "read"),
+]

@@ -1,0 +1,153 @@
+"""A project's webhooks and the log of their deliveries.
+
+Each method blocks and raises what ``Database``'s methods do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from infra.postgres.tables import webhook_deliveries, webhooks
+from schemas.scope import ENTITY_FIELDS
+from schemas.webhooks import Delivery, DeliveryStatus, Webhook
+
+Connect = Callable[..., AbstractContextManager[Connection]]
+
+
+class Webhooks:
+    """What a project may do with its webhooks, on the database's connections."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+
+    def create(
+        self,
+        project: str,
+        *,
+        name: str,
+        url: str,
+        event_types: Sequence[str],
+        secret: str,
+        ids: Mapping[str, str],
+        is_active: bool = True,
+    ) -> Webhook:
+        """Make a webhook, which is told of what happens from now on."""
+        statement = (
+            webhooks.insert()
+            .values(
+                id=uuid4(),
+                project=project,
+                name=name,
+                url=url,
+                event_types=list(event_types),
+                secret=secret,
+                is_active=is_active,
+                failures=0,
+                next_attempt_at=func.now(),
+                created_at=func.now(),
+                updated_at=func.now(),
+                **ids,
+            )
+            .returning(webhooks)
+        )
+        with self._connect(project) as connection:
+            return webhook_of(connection.execute(statement).one())
+
+    def count(self, project: str) -> int:
+        """How many webhooks the project has."""
+        statement = select(func.count()).select_from(webhooks).where(webhooks.c.project == project)
+        with self._connect(project) as connection:
+            found: int = connection.execute(statement).scalar_one()
+            return found
+
+    def all(self, project: str) -> list[Webhook]:
+        """The project's webhooks, oldest first."""
+        statement = select(webhooks).where(webhooks.c.project == project)
+        with self._connect(project) as connection:
+            rows = connection.execute(statement.order_by(webhooks.c.created_at, webhooks.c.id))
+            return [webhook_of(row) for row in rows]
+
+    def find(self, project: str, id: UUID) -> Webhook | None:
+        """One webhook of the project."""
+        with self._connect(project) as connection:
+            row = connection.execute(select(webhooks).where(*_mine(project, id))).one_or_none()
+            return None if row is None else webhook_of(row)
+
+    def change(self, project: str, id: UUID, changes: Mapping[str, Any]) -> Webhook | None:
+        """Set these columns; None when the project has no such webhook.
+
+        ``is_active: True`` gives it a new start: its failures are forgotten, and what waits is due.
+        """
+        values = dict(changes) | {"updated_at": func.now()}
+        if values.get("is_active"):
+            values |= {
+                "failures": 0,
+                "failing_since": None,
+                "disabled_reason": None,
+                "next_attempt_at": func.now(),
+            }
+        statement = update(webhooks).where(*_mine(project, id)).values(values).returning(webhooks)
+        with self._connect(project) as connection:
+            row = connection.execute(statement).one_or_none()
+            return None if row is None else webhook_of(row)
+
+    def remove(self, project: str, id: UUID) -> bool:
+        """Remove a webhook with its deliveries; False when the project has no such webhook."""
+        with self._connect(project) as connection:
+            return connection.execute(delete(webhooks).where(*_mine(project, id))).rowcount == 1
+
+    def deliveries(self, project: str, id: UUID, limit: int, offset: int) -> tuple[int, list[Delivery]]:
+        """How many deliveries the log of a webhook has, and a page of them, latest first."""
+        table = webhook_deliveries.c
+        mine = (table.project == project, table.webhook_id == id)
+        page = select(webhook_deliveries).where(*mine).order_by(table.id.desc()).limit(limit).offset(offset)
+        with self._connect(project) as connection:
+            total: int = connection.execute(
+                select(func.count()).select_from(webhook_deliveries).where(*mine)
+            ).scalar_one()
+            return total, [delivery_of(row) for row in connection.execute(page)]
+
+
+def webhook_of(row: Row[Any]) -> Webhook:
+    """A row of ``webhooks``."""
+    return Webhook(
+        id=row.id,
+        project=row.project,
+        name=row.name,
+        url=row.url,
+        event_types=tuple(row.event_types),
+        secret=row.secret,
+        is_active=row.is_active,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        ids={field: value for field in ENTITY_FIELDS if (value := getattr(row, field)) is not None},
+        disabled_reason=row.disabled_reason,
+        failing_since=row.failing_since,
+    )
+
+
+def delivery_of(row: Row[Any]) -> Delivery:
+    """A row of ``webhook_deliveries``."""
+    return Delivery(
+        id=row.id,
+        webhook_id=row.webhook_id,
+        event_id=row.event_id,
+        event_type=row.event_type,
+        status=DeliveryStatus(row.status),
+        attempts=row.attempts,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        next_attempt_at=row.next_attempt_at,
+        body=row.body,
+        response_status=row.response_status,
+        error=row.error,
+    )
+
+
+def _mine(project: str, id: UUID) -> tuple[Any, ...]:
+    return webhooks.c.project == project, webhooks.c.id == id

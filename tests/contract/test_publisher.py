@@ -1,0 +1,63 @@
+"""What the gateway's publisher promises while Kafka is away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from gateway.publisher import Publisher
+from gateway.settings import GatewaySettings
+from gateway.threads import Call
+from gateway.waiters import Waiters
+from infra.postgres import Database, PostgresSettings
+from schemas.history import RequestStatus
+from schemas.problems import StoreUnavailableError
+from schemas.requests import MemoryRequest
+from streams.producer import Producer
+from streams.settings import KafkaSettings
+
+
+@pytest.fixture
+def database(postgres_settings: PostgresSettings) -> Iterator[Database]:
+    database = Database(postgres_settings)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor() as threads:
+        yield threads
+
+
+def publisher(database: Database, threads: ThreadPoolExecutor, kafka_is_up: bool) -> Publisher:
+    # A producer that never connected: what it is given is refused, as by one that lost its brokers.
+    kafka = KafkaSettings()
+    producer = Producer(kafka)
+    return Publisher(GatewaySettings(), kafka, producer, database, Call(threads), Waiters(), lambda: kafka_is_up)
+
+
+def request(**fields: Any) -> MemoryRequest:
+    return MemoryRequest.model_validate(
+        {"request_id": "r", "op": "add", "user_id": "alice", "text": "x", **fields}
+    )
+
+
+async def test_what_was_accepted_and_not_published_is_pending_and_left_to_a_worker(
+    database: Database, threads: ThreadPoolExecutor
+) -> None:
+    wanted = [request(request_id=f"r{number}") for number in range(3)]
+    answers = await publisher(database, threads, kafka_is_up=True).submit_all_and_wait(wanted)
+    assert [answer.status for answer in answers] == [RequestStatus.ACCEPTED] * 3
+    assert {one.request_id for one in database.claim_accepted(database.now())} == {"r0", "r1", "r2"}
+
+
+async def test_nothing_is_accepted_while_kafka_is_known_to_be_away(
+    database: Database, threads: ThreadPoolExecutor
+) -> None:
+    with pytest.raises(StoreUnavailableError, match="Kafka"):
+        await publisher(database, threads, kafka_is_up=False).submit(request())
+    assert database.outcome("default", "r") is None

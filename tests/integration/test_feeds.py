@@ -1,0 +1,215 @@
+"""Event streams: live, resumed on any gateway without loss, bounded, and each project's own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+from aiohttp import ClientError
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
+
+from infra.onnx import Embedder
+from infra.postgres import PostgresSettings
+from schemas.events import outcome_event
+from streams.settings import KafkaSettings
+from streams.topics import Topics
+from tests.integration.feeds_world import FeedsWorld, added, feeds_world
+from tests.integration.gateway_world import eventually
+from tests.unit.test_gateway_feeds import outcome
+
+
+@pytest.fixture
+async def feeds(
+    kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
+) -> AsyncIterator[FeedsWorld]:
+    async with feeds_world(kafka_settings, postgres_settings, embedder) as world:
+        yield world
+
+
+async def test_a_stream_has_what_it_asked_for_in_order(feeds: FeedsWorld) -> None:
+    async with (
+        feeds.stream("?user_id=alice&type=added") as one,
+        feeds.stream() as all_of_ours,
+        feeds.stream(token=feeds.foreign_token) as theirs,
+    ):
+        await feeds.publish(
+            added("0"),
+            added("bob's", "bob"),
+            outcome_event(outcome(0)),
+            *(added(str(number)) for number in range(1, 20)),
+            added("theirs", project="theirs"),
+        )
+        assert await one.texts(20) == [str(number) for number in range(20)]
+        message = await theirs.next()
+        assert (message.event, message.text) == ("agentmem.memory.added", "theirs")
+        assert message.data["data"]["project"] == "theirs"
+        texts = await all_of_ours.texts(21)
+        assert [text for text in texts if text != "bob's"] == [str(number) for number in range(20)]
+
+
+async def test_a_cursor_goes_on_where_it_stands_on_any_gateway(feeds: FeedsWorld) -> None:
+    async with feeds.stream() as stream:
+        await feeds.publish(*(added(str(number)) for number in range(5)))
+        first = [await stream.next() for _ in range(3)]
+    await feeds.publish(*(added(str(number)) for number in range(5, 8)))
+    for gateway in (0, 1):
+        async with feeds.stream(gateway=gateway, cursor=first[1].id) as stream:
+            assert await stream.texts(6) == ["2", "3", "4", "5", "6", "7"]
+        async with feeds.stream(f"?from={first[2].id}", gateway=gateway) as stream:
+            assert await stream.texts(5) == ["3", "4", "5", "6", "7"]
+    async with feeds.stream("?from=beginning", cursor=first[2].id) as stream:
+        assert await stream.texts(1) == ["3"]
+    async with feeds.stream("?from=beginning") as stream:
+        assert await stream.texts(8) == [str(number) for number in range(8)]
+        await feeds.publish(added("live"))
+        assert await stream.texts(1) == ["live"]
+    async with feeds.stream("?from=now") as stream:
+        await feeds.publish(added("new"))
+        assert await stream.texts(1) == ["new"]
+
+
+async def test_a_quiet_stream_knows_how_far_it_is(feeds: FeedsWorld) -> None:
+    async with feeds.stream("?user_id=nobody") as quiet:
+        begin = quiet.cursor
+        await feeds.publish(*(added(str(number)) for number in range(10)))
+
+        async def moved() -> bool:
+            quiet.cursor = ""
+            return await quiet.position() != begin
+
+        await eventually(moved)
+        cursor = quiet.cursor
+    await feeds.publish(added("after"))
+    async with feeds.stream(cursor=cursor, gateway=1) as stream:
+        texts = [(await stream.next()).text]
+        while texts[-1] != "after":
+            texts += await stream.texts(1)
+        assert len(texts) == len(set(texts))
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_readers_that_come_and_go_miss_nothing_and_see_nothing_twice(feeds: FeedsWorld, seed: int) -> None:
+    users, each = 5, 80
+    chance = random.Random(seed)
+
+    async def write() -> None:
+        for number in range(each):
+            await feeds.publish(*(added(str(number), f"user{user}") for user in range(users)))
+            if chance.random() < 0.2:
+                await asyncio.sleep(0.05)
+
+    async def read(chance: random.Random) -> None:
+        seen: dict[str, list[str]] = {f"user{user}": [] for user in range(users)}
+        cursor, count = begin, 0
+        while count < users * each:
+            async with feeds.stream(cursor=cursor, gateway=chance.randrange(2)) as stream:
+                for _ in range(chance.randrange(1, 150)):
+                    message = await stream.next()
+                    seen[message.data["data"]["memory"]["user_id"]].append(message.text)
+                    cursor, count = message.id, count + 1
+                    if count == users * each:
+                        break
+        assert seen == {f"user{user}": [str(number) for number in range(each)] for user in range(users)}
+
+    async with feeds.stream() as stream:
+        begin = stream.cursor
+    async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
+        tasks.create_task(write())
+        for number in range(4):
+            tasks.create_task(read(random.Random(100 * seed + number)))
+
+
+async def test_a_cursor_that_is_too_old_is_gone(feeds: FeedsWorld) -> None:
+    async with feeds.stream() as stream:
+        await feeds.publish(*(added(str(number), f"user{number}") for number in range(40)))
+        messages = [await stream.next() for _ in range(40)]
+    topic = Topics.of(feeds.kafka).events
+    admin = AIOKafkaAdminClient(bootstrap_servers=feeds.kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        everything = [TopicPartition(topic, partition) for partition in range(feeds.kafka.partitions)]
+        await admin.delete_records({partition: RecordsToDelete(-1) for partition in everything})
+    finally:
+        await admin.close()
+    status, problem = await feeds.refusal(f"?from={messages[3].id}")
+    assert (status, problem["code"]) == (410, "cursor_expired")
+    assert "from=beginning" in problem["detail"]
+    await feeds.publish(added("still there"))
+    for start in (messages[-1].id, "beginning"):
+        async with feeds.stream(f"?from={start}") as stream:
+            assert await stream.texts(1) == ["still there"]
+
+
+async def test_a_foreign_cursor_is_like_nonsense(feeds: FeedsWorld) -> None:
+    async with feeds.stream() as stream:
+        await feeds.publish(added("a secret of ours"))
+        cursor = (await stream.next()).id
+    answers = [
+        await feeds.refusal(f"?from={text}", feeds.foreign_token)
+        for text in (cursor, cursor[:-2], "x" * 30, "x" * 5000, "%00", "%C3%A9", "AAAA")
+    ]
+    assert {status for status, _ in answers} == {400}
+    assert {problem["detail"] for _, problem in answers} == {answers[0][1]["detail"]}
+    async with feeds.stream("?from=beginning", token=feeds.foreign_token) as theirs:
+        await feeds.publish(added("ours again"), added("theirs", project="theirs"))
+        assert await theirs.texts(1) == ["theirs"]
+
+
+async def test_a_stream_ends_when_its_key_does(feeds: FeedsWorld) -> None:
+    key = feeds.database.credentials.issue_key("ours", "short-lived")
+    async with feeds.stream(token=key.token) as stream:
+        feeds.database.credentials.revoke_key("ours", key.key.id)
+        message = await stream.next()
+        assert message.event == "agentmem.stream.cut_off"
+        assert "credential" in message.data
+
+
+async def test_a_slow_reader_is_cut_off_and_the_others_go_on(
+    kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
+) -> None:
+    number = 80
+    world = feeds_world(kafka_settings, postgres_settings, embedder, 1, feed_queue=200, feed_queue_bytes=2_000_000)
+    async with world as feeds, feeds.stream() as slow:
+        async with feeds.stream() as quick:
+            for count in range(number):
+                await feeds.publish(added(f"{count} " + "x" * 300_000))
+                assert (await quick.next()).text.startswith(f"{count} ")
+        got = 0
+        # It is told so, if it still takes that; else its connection has gone.
+        with suppress(ClientError, ConnectionError, EOFError):
+            while (message := await slow.next()).event != "agentmem.stream.cut_off":
+                assert message.text.startswith(f"{got} ")
+                got += 1
+        assert got < number
+        async with feeds.stream(cursor=slow.cursor) as resumed:
+            for count in range(got, number):
+                assert (await resumed.next()).text.startswith(f"{count} ")
+
+
+async def test_there_are_only_so_many_streams_and_catch_ups(
+    kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
+) -> None:
+    world = feeds_world(kafka_settings, postgres_settings, embedder, 1, feeds_max=2, catch_ups_max=1, feed_queue=2)
+    async with world as feeds:
+        # Far more than fits on the way: this reader, which takes nothing, is not caught up for a while.
+        await feeds.publish(*(added(f"{count} " + "x" * 300_000) for count in range(60)))
+        async with feeds.stream("?from=beginning"):
+            status, problem = await feeds.refusal("?from=beginning")
+            assert (status, problem["code"]) == (503, "too_many_catch_ups")
+            async with feeds.stream():
+                status, problem = await feeds.refusal("")
+                assert (status, problem["code"]) == (503, "too_many_streams")
+
+        async def free() -> bool:
+            async with feeds.gateways[0].get("/metrics") as response:
+                text = await response.text()
+            return "agentmem_gateway_feeds 0.0" in text and "agentmem_gateway_catch_ups 0.0" in text
+
+        await eventually(free)
+        async with feeds.stream("?from=beginning") as stream:
+            assert (await stream.next()).text.startswith("0 ")

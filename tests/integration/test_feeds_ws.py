@@ -1,0 +1,115 @@
+"""Event streams over a WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import WSMsgType, WSServerHandshakeError
+
+from gateway.services import SERVICES
+from infra.onnx import Embedder
+from infra.postgres import PostgresSettings
+from streams.settings import KafkaSettings
+from tests.integration.feeds_world import WAIT_S, FeedsWorld, added, feeds_world, receive
+
+
+@pytest.fixture
+async def feeds(
+    kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
+) -> AsyncIterator[FeedsWorld]:
+    async with feeds_world(kafka_settings, postgres_settings, embedder) as world:
+        yield world
+
+
+async def test_subscriptions_come_and_go(feeds: FeedsWorld) -> None:
+    async with feeds.socket() as socket:
+        await socket.send_json({"action": "ping"})
+        await receive(socket, "pong")
+        await socket.send_json(
+            {"action": "subscribe", "subscription": "a", "user_id": "alice", "types": ["added"]}
+        )
+        assert (await receive(socket, "subscribed"))["subscription"] == "a"
+        await feeds.publish(added("bob's", "bob"), added("1"), added("theirs", project="theirs"))
+        message = await receive(socket, "event")
+        assert message["subscription"] == "a"
+        assert message["event"]["data"]["memory"]["text"] == "1"
+
+        await socket.send_json({"action": "unsubscribe", "subscription": "a"})
+        ended = await receive(socket, "unsubscribed")
+        await feeds.publish(added("2"))
+        again = {"action": "subscribe", "subscription": "b", "user_id": "alice", "from": ended["cursor"]}
+        await socket.send_json(again)
+        await receive(socket, "subscribed")
+        message = await receive(socket, "event")
+        assert (message["subscription"], message["event"]["data"]["memory"]["text"]) == ("b", "2")
+        cursor = message["cursor"]
+
+    await feeds.publish(added("3"))
+    async with feeds.socket(gateway=1) as socket:
+        await socket.send_json({"action": "subscribe", "from": cursor})
+        assert (await receive(socket, "subscribed"))["subscription"] == "default"
+        assert (await receive(socket, "event"))["event"]["data"]["memory"]["text"] == "3"
+    async with feeds.stream(cursor=cursor) as stream:
+        assert await stream.texts(1) == ["3"]
+
+
+async def test_two_subscriptions_have_each_their_own(feeds: FeedsWorld) -> None:
+    async with feeds.socket() as socket:
+        for user in ("alice", "bob"):
+            await socket.send_json({"action": "subscribe", "subscription": user, "user_id": user})
+            await receive(socket, "subscribed")
+        await feeds.publish(added("a"), added("b", "bob"))
+        found = [await receive(socket, "event") for _ in range(2)]
+        texts = {message["subscription"]: message["event"]["data"]["memory"]["text"] for message in found}
+        assert texts == {"alice": "a", "bob": "b"}
+
+
+async def test_what_is_wrong_is_told_by_name_and_the_connection_stays(feeds: FeedsWorld) -> None:
+    async with feeds.stream(token=feeds.foreign_token) as theirs, feeds.socket() as socket:
+        for text, code, about in (
+            ("{", "invalid_json", "not JSON"),
+            ("[]", "invalid_json", "object"),
+            ('{"action": "dance"}', "invalid_request", "action"),
+            ('{"action": "subscribe", "usr": "a"}', "invalid_request", "usr"),
+            ('{"action": "subscribe", "types": ["made"]}', "invalid_request", "made"),
+            ('{"action": "subscribe", "user_id": ""}', "invalid_request", "user_id"),
+            ('{"action": "subscribe", "from": "x"}', "invalid_request", "cursor"),
+            (f'{{"action": "subscribe", "from": "{theirs.cursor}"}}', "invalid_request", "cursor"),
+            ('{"action": "unsubscribe", "subscription": "x"}', "not_subscribed", "no subscription"),
+        ):
+            await socket.send_str(text)
+            error = await receive(socket, "error")
+            assert error["code"] == code, text
+            assert about in error["detail"], error
+        for _ in range(2):
+            await socket.send_json({"action": "subscribe"})
+        kinds = [(await socket.receive_json(timeout=WAIT_S))["type"] for _ in range(2)]
+        assert sorted(kinds) == ["error", "subscribed"]
+
+
+async def test_without_a_key_there_is_no_socket(feeds: FeedsWorld) -> None:
+    with pytest.raises(WSServerHandshakeError, match="401"):
+        async with feeds.socket("am_wrong"):
+            pass
+    async with feeds.gateways[0].get("/v1/events/ws", headers=feeds.headers()) as response:
+        assert response.status == 400
+
+
+async def test_a_connection_ends_with_its_key(feeds: FeedsWorld) -> None:
+    key = feeds.database.credentials.issue_key("ours", "short-lived")
+    async with feeds.socket(key.token) as socket:
+        feeds.database.credentials.revoke_key("ours", key.key.id)
+        message = await socket.receive(timeout=WAIT_S)
+        assert message.type is WSMsgType.CLOSE
+        assert message.data == 1008
+
+
+async def test_a_gateway_that_stops_says_so(feeds: FeedsWorld) -> None:
+    async with feeds.socket() as socket:
+        await socket.send_json({"action": "subscribe"})
+        cursor = (await receive(socket, "subscribed"))["cursor"]
+        feeds.gateways[0].app[SERVICES].readers.stop()
+        closed = await receive(socket, "closed")
+        assert (closed["reason"], closed["cursor"]) == ("ended", cursor)
+        assert (await socket.receive(timeout=WAIT_S)).data == 1001

@@ -1,0 +1,114 @@
+"""The calls about webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from infra.onnx import Embedder
+from infra.postgres import PostgresSettings
+from infra.postgres.webhook_queue import Queued
+from tests.integration.doors import Door, doors
+
+OURS = "/api/v1/webhooks/projects/ours/"
+NEW = {"name": "w", "url": "https://example.com/hook", "event_types": ["memory_add", "memory_delete"]}
+
+
+@pytest.fixture
+async def door(postgres_settings: PostgresSettings, embedder: Embedder) -> AsyncIterator[Door]:
+    async with doors(postgres_settings, embedder) as [door]:
+        yield door
+
+
+@pytest.fixture
+def token(door: Door) -> str:
+    return door.database.create_api_key("ours", "test")
+
+
+async def test_a_webhooks_life(door: Door, token: str) -> None:
+    async def call(method: str, path: str, body: Any = None) -> Any:
+        status, document = await door.answer(method, path, token, body)
+        assert status == 200, document
+        return document
+
+    assert await call("GET", OURS) == []
+    made = await call("POST", OURS, NEW | {"user_id": "alice", "unknown": 1})
+    assert made.pop("secret").startswith("whsec_")
+    assert made["is_active"] is True
+    assert made["project"] == "ours"
+    assert made["user_id"] == "alice"
+    assert made.items() >= NEW.items()
+    path = f"/api/v1/webhooks/{made['webhook_id']}/"
+    assert await call("GET", OURS) == [made]
+    assert await call("GET", path) == made
+
+    changes = {"name": "v", "event_types": ["added"], "user_id": None, "is_active": False}
+    changed = await call("PUT", path, changes)
+    assert "successfully" in changed.pop("message")
+    assert changed.items() >= changes.items()
+    assert (changed["url"], await call("GET", OURS)) == (NEW["url"], [changed])
+
+    door.database.webhook_queue.put([Queued(*_ids(made), "e1", "agentmem.memory.added", "k", "{}")])
+    log = await call("GET", f"{path}deliveries/")
+    assert log["count"] == 1
+    assert log["results"][0].items() >= {"event_id": "e1", "status": "pending", "attempts": 0}.items()
+
+    assert "successfully" in (await call("DELETE", path))["message"]
+    assert await call("GET", OURS) == []
+    assert (await door.answer("DELETE", path, token))[0] == 404
+
+
+def _ids(made: dict[str, Any]) -> tuple[UUID, str]:
+    return UUID(made["webhook_id"]), made["project"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "name"),
+        ({"name": "w"}, "url"),
+        (NEW | {"url": "http://example.com"}, "url"),
+        (NEW | {"url": "https://127.0.0.1/x"}, "url"),
+        (NEW | {"url": "https://[::1]/x"}, "url"),
+        (NEW | {"event_types": []}, "event_types"),
+        (NEW | {"event_types": ["memory_made"]}, "event_types"),
+        (NEW | {"event_types": ["memory_categorize"]}, "event_types"),
+        (NEW | {"user_id": ""}, "user_id"),
+        (NEW | {"is_active": "yes"}, "is_active"),
+    ],
+)
+async def test_what_is_wrong_is_named(door: Door, token: str, body: Any, field: str) -> None:
+    status, problem = await door.answer("POST", OURS, token, body)
+    assert (status, problem["field"]) == (400, field)
+
+
+async def test_another_projects_webhook_is_like_none(door: Door, token: str) -> None:
+    foreign = door.database.create_api_key("theirs", "test")
+    _, made = await door.answer("POST", OURS, token, NEW)
+    for method, path, body in (
+        ("GET", "/api/v1/webhooks/{}/", None),
+        ("PUT", "/api/v1/webhooks/{}/", {"name": "x"}),
+        ("DELETE", "/api/v1/webhooks/{}/", None),
+        ("GET", "/api/v1/webhooks/{}/deliveries/", None),
+    ):
+        answers = [
+            await door.answer(method, path.format(id), foreign, body)
+            for id in (made["webhook_id"], str(uuid4()), "no-id")
+        ]
+        assert {status for status, _ in answers} == {404}
+        assert len({str(problem | {"request_id": ""}) for _, problem in answers}) == 1
+    for method in ("GET", "POST"):
+        answers = [
+            await door.answer(method, f"/api/v1/webhooks/projects/{project}/", foreign, NEW)
+            for project in ("ours", "unknown")
+        ]
+        assert {status for status, _ in answers} == {404}
+    assert (await door.answer("GET", OURS, token))[1][0]["name"] == "w"
+
+
+async def test_a_project_has_only_so_many(door: Door, token: str) -> None:
+    statuses = [(await door.answer("POST", OURS, token, NEW))[0] for _ in range(21)]
+    assert statuses == [200] * 20 + [409]

@@ -1,0 +1,320 @@
+"""Webhooks: from an event to a receiver, whatever the receiver does."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer, unused_port
+
+from agents.webhooks import run_webhooks
+from infra.postgres import Database, PostgresSettings
+from infra.postgres.webhook_queue import Queued
+from infra.webhooks import WebhookSettings, new_secret
+from schemas.events import Event
+from schemas.webhooks import Delivery, DeliveryStatus, Webhook
+from streams.producer import Producer, acknowledged
+from streams.settings import KafkaSettings
+from streams.topics import Topics, ensure_topics
+from tests.harness.system import System
+from tests.harness.systems import new_system
+from tests.integration.feeds_world import added
+from tests.integration.gateway_world import eventually
+
+SETTINGS = WebhookSettings(allow_private=True, timeout_s=2, retry_first_s=0.1, retry_longest_s=0.4)
+
+
+@dataclass
+class Receiver:
+    """A server that writes down what it gets, and answers as ``status`` says."""
+
+    status: Callable[[str], int] = lambda _: 204
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    url: str = ""
+
+    async def receive(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        self.got.append((dict(request.headers), body))
+        status = self.status(text_of(body))
+        return web.Response(status=status, headers={"Location": "/elsewhere"} if status == 302 else None)
+
+    @property
+    def texts(self) -> list[str]:
+        return [text_of(body) for _, body in self.got]
+
+
+def text_of(body: bytes) -> str:
+    text: str = orjson.loads(body)["data"]["memory"]["text"]
+    return text
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    app = web.Application(client_max_size=10_000_000)
+    app.router.add_route("*", "/{path:.*}", receiver.receive)
+    async with TestServer(app) as server:
+        receiver.url = str(server.make_url("/hook"))
+        yield receiver
+
+
+@pytest.fixture
+def database(postgres_settings: PostgresSettings) -> Iterator[Database]:
+    database = Database(postgres_settings)
+    yield database
+    database.close()
+
+
+def webhook(database: Database, url: str, project: str = "ours", **more: Any) -> Webhook:
+    values = {"name": "w", "url": url, "event_types": ["memory_add"], "secret": new_secret(), "ids": {}, **more}
+    return database.webhooks.create(project, **values)
+
+
+def log_of(database: Database, id: UUID, project: str = "ours") -> list[Delivery]:
+    """Oldest first."""
+    return database.webhooks.deliveries(project, id, 100, 0)[1][::-1]
+
+
+@asynccontextmanager
+async def delivering(
+    kafka: KafkaSettings, database: Database, **settings: Any
+) -> AsyncIterator[Callable[..., Any]]:
+    """The worker's part; yields how to publish events."""
+    await ensure_topics(kafka)
+    values = WebhookSettings.model_validate({**SETTINGS.model_dump(), **settings})
+    task = asyncio.create_task(run_webhooks(kafka, database, values))
+    try:
+        async with Producer(kafka) as producer:
+
+            async def publish(*events: Event) -> None:
+                topic = Topics.of(kafka).events
+                sent = [
+                    await producer.send(topic, key=one.key.encode(), value=one.body, headers=one.headers())
+                    for one in events
+                ]
+                await acknowledged(sent)
+
+            yield publish
+            assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_events_arrive_signed_in_order_and_filtered(
+    kafka_settings: KafkaSettings, database: Database, receiver: Receiver
+) -> None:
+    before = added("before it was made")
+    mine = webhook(database, receiver.url, ids={"user_id": "alice"})
+    webhook(database, receiver.url, project="theirs")
+    webhook(database, receiver.url, event_types=["memory_delete"])
+    webhook(database, receiver.url, is_active=False)
+    async with delivering(kafka_settings, database) as publish:
+        events = [added(str(number)) for number in range(30)]
+        await publish(before, *events, added("bob's", "bob"), added("nobody's", project="neither"))
+        await publish(*events)  # a repeated event has the same id: it is not told again
+
+        async def done() -> bool:
+            return len(receiver.got) >= 30
+
+        await eventually(done)
+        await publish(added("end"))
+
+        async def ended() -> bool:
+            return receiver.texts[-1] == "end"
+
+        await eventually(ended)
+    assert receiver.texts == [*(str(number) for number in range(30)), "end"]
+    for (headers, body), event in zip(receiver.got, events, strict=False):
+        assert headers["Content-Type"] == "application/json"
+        assert headers["webhook-id"] == orjson.loads(body)["id"] == str(event.id)
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        digest = hmac.digest(b64decode(mine.secret.removeprefix("whsec_")), signed, hashlib.sha256)
+        assert headers["webhook-signature"] == f"v1,{b64encode(digest).decode()}"
+    log = log_of(database, mine.id)
+    assert {(one.status, one.attempts, one.response_status, one.body) for one in log} == {
+        (DeliveryStatus.DELIVERED, 1, 204, None)
+    }
+
+
+async def test_a_failure_holds_up_its_own_scope_only_and_is_tried_again(
+    kafka_settings: KafkaSettings, database: Database, receiver: Receiver
+) -> None:
+    mine = webhook(database, receiver.url)
+    wrong = [500, 302, 404, 429]
+    receiver.status = lambda text: wrong.pop() if text == "a1" and wrong else 200
+    async with delivering(kafka_settings, database) as publish:
+        await publish(added("a1", "a"), added("a2", "a"), added("b1", "b"), added("b2", "b"))
+
+        async def done() -> bool:
+            return receiver.texts[-1:] == ["a2"]
+
+        await eventually(done)
+    texts = receiver.texts
+    assert [text for text in texts if text[0] == "a"] == ["a1"] * 5 + ["a2"]
+    assert [text for text in texts if text[0] == "b"] == ["b1", "b2"]
+    assert len({headers["webhook-id"] for headers, body in receiver.got if text_of(body) == "a1"}) == 1
+    first = log_of(database, mine.id)[0]
+    assert (first.attempts, first.status, first.error) == (5, DeliveryStatus.DELIVERED, None)
+    state = database.webhooks.find("ours", mine.id)
+    assert state is not None
+    assert state.failing_since is None
+
+
+async def test_one_that_is_down_does_not_hold_up_another(
+    kafka_settings: KafkaSettings, database: Database, receiver: Receiver
+) -> None:
+    down = webhook(database, f"http://127.0.0.1:{unused_port()}/")
+    webhook(database, receiver.url)
+    async with delivering(kafka_settings, database, parallel=2) as publish:
+        await publish(*(added(str(number), f"user{number}") for number in range(20)))
+
+        async def done() -> bool:
+            return len(receiver.got) == 20
+
+        await eventually(done)
+        log = log_of(database, down.id)
+    assert {one.status for one in log} == {DeliveryStatus.PENDING}
+    assert any("no connection" in (one.error or "") for one in log)
+
+
+async def test_what_fails_for_too_long_is_disabled_until_it_is_made_active(
+    kafka_settings: KafkaSettings, database: Database, receiver: Receiver
+) -> None:
+    receiver.status = lambda _: 500
+    mine = webhook(database, receiver.url)
+
+    def state() -> Webhook:
+        found = database.webhooks.find("ours", mine.id)
+        assert found is not None
+        return found
+
+    async def disabled() -> bool:
+        return not state().is_active
+
+    async with delivering(kafka_settings, database, disable_h=1 / 3600) as publish:
+        await publish(added("1"), added("2"))
+        await eventually(disabled)
+        assert "the receiver answered 500" in (state().disabled_reason or "")
+        tried = len(receiver.got)
+        await publish(added("not queued"))
+        await asyncio.sleep(1)
+        assert len(receiver.got) == tried
+        receiver.status = lambda _: 200
+        assert database.webhooks.change("ours", mine.id, {"is_active": True})
+
+        async def done() -> bool:
+            return receiver.texts[-2:] == ["1", "2"]
+
+        await eventually(done)
+    assert state().disabled_reason is None
+
+
+async def test_one_that_is_gone_is_disabled_at_once(
+    kafka_settings: KafkaSettings, database: Database, receiver: Receiver
+) -> None:
+    receiver.status = lambda _: 410
+    mine = webhook(database, receiver.url)
+    async with delivering(kafka_settings, database) as publish:
+        await publish(added("1"))
+
+        async def disabled() -> bool:
+            found = database.webhooks.find("ours", mine.id)
+            return found is not None and not found.is_active
+
+        await eventually(disabled)
+    assert len(receiver.got) == 1
+
+
+async def test_a_private_address_is_refused_also_behind_a_name(
+    kafka_settings: KafkaSettings, database: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = receiver.url.rsplit(":", 1)[1].split("/")[0]
+    urls = {
+        f"https://localhost.localdomain:{port}/": "not public",  # a name, which our resolver sends to us
+        f"https://127.1:{port}/": "",
+        f"https://2130706433:{port}/": "",
+        f"https://127.0.0.1:{port}/": "private",
+        receiver.url: "must be a URL that begins with https://",
+    }
+    loop = asyncio.get_running_loop()
+    resolve = loop.getaddrinfo
+
+    async def to_us(host: str, *arguments: Any, **more: Any) -> Any:
+        return await resolve("127.0.0.1" if host == "localhost.localdomain" else host, *arguments, **more)
+
+    monkeypatch.setattr(loop, "getaddrinfo", to_us)
+    hooks = [webhook(database, url) for url in urls]
+    async with delivering(kafka_settings, database, allow_private=False) as publish:
+        await publish(added("a secret"))
+
+        async def tried() -> bool:
+            return all(log and log[0].error for log in (log_of(database, hook.id) for hook in hooks))
+
+        await eventually(tried)
+    for hook, expected in zip(hooks, urls.values(), strict=True):
+        assert expected in (log_of(database, hook.id)[0].error or ""), hook.url
+    assert receiver.got == []
+
+
+def test_the_queue_gives_each_delivery_to_one_worker_in_order(database: Database) -> None:
+    mine = webhook(database, "https://example.com")
+    queue = database.webhook_queue
+    rows = [Queued(mine.id, "ours", f"e{n}", "t", f"k{n % 2}", "{}") for n in range(6)]
+    queue.put(rows)
+    queue.put(rows)
+    [(_, first)] = queue.claim(10, 10, [], 60)
+    assert [one.event_id for one in first] == ["e0", "e1"]
+    assert queue.claim(10, 10, [], 60) == []
+    queue.settle(mine.id, [], lambda _: 0)
+    assert queue.claim(10, 10, [mine.id], 60) == []
+
+
+def test_the_log_is_pruned_and_what_is_too_late_given_up(database: Database) -> None:
+    mine = webhook(database, "https://example.com")
+    queue = database.webhook_queue
+    queue.put([Queued(mine.id, "ours", "e", "t", "k", "{}")])
+    assert queue.prune(give_up_s=60, keep_s=60) == 0
+    assert queue.prune(give_up_s=0, keep_s=60) == 1
+    [given_up] = log_of(database, mine.id)
+    assert (given_up.status, given_up.body, given_up.error) == (DeliveryStatus.FAILED, None, "it waited too long")
+    assert queue.prune(give_up_s=0, keep_s=0) == 1
+    assert log_of(database, mine.id) == []
+
+
+@pytest.fixture
+def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
+    with new_system(stores, tmp_path) as system:
+        yield system
+
+
+@pytest.mark.timeout(200)
+async def test_a_worker_delivers(system: System, receiver: Receiver) -> None:
+    database = Database(system.postgres)
+    webhook(database, receiver.url, project="default")
+    database.close()
+    worker = system.start_worker({"webhooks.allow_private": "true"})
+    async with Producer(system.kafka) as producer:
+        value = orjson.dumps({"request_id": "r1", "op": "add", "user_id": "alice", "text": "likes tea"})
+        sent = await producer.send(system.topics.requests, key=b"default/user:alice", value=value)
+        await acknowledged([sent])
+
+    async def done() -> bool:
+        assert worker.code is None, worker.tail()
+        return bool(receiver.got)
+
+    await eventually(done, 90)
+    assert receiver.texts == ["likes tea"]
+    assert await worker.stop() == 0
