@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -59,19 +60,10 @@ async def read_events(
     try:
         await consumer.start()
         ends = await _position(consumer, start)
-        while follow or await _behind(consumer, ends):
-            fetched = await consumer.getmany(timeout_ms=_POLL_MS)
-            records = [
-                record
-                for partition, part in fetched.items()
-                for record in part
-                if follow or record.offset < ends[partition]
-            ]
-            # Each partition stays in its order; across partitions time is what a reader expects.
-            for record in sorted(records, key=lambda record: record.timestamp):
-                event = _decoded(record)
-                if event is not None and wanted.matches(event):
-                    yield event
+        async for record in _as_they_come(consumer) if follow else _by_time(consumer, ends):
+            event = _decoded(record)
+            if event is not None and wanted.matches(event):
+                yield event
     except KafkaError as error:
         raise StoreUnavailableError("Kafka", f"{settings.bootstrap_servers}: {error!r}") from error
     finally:
@@ -93,8 +85,33 @@ async def _position(consumer: AIOKafkaConsumer, start: Start) -> dict[TopicParti
     return ends
 
 
-async def _behind(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
-    return any([await consumer.position(partition) < end for partition, end in ends.items()])
+async def _as_they_come(consumer: AIOKafkaConsumer) -> AsyncGenerator[ConsumerRecord, None]:
+    while True:
+        for part in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
+            for record in part:
+                yield record
+
+
+async def _by_time(
+    consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]
+) -> AsyncGenerator[ConsumerRecord, None]:
+    """What the log holds up to ``ends``: each partition in its order, and across partitions by time."""
+    waiting: dict[TopicPartition, deque[ConsumerRecord]] = {partition: deque() for partition in ends}
+    while True:
+        # The next record by time is known only when every partition shows its next one, or has none left.
+        unknown = [
+            partition
+            for partition, records in waiting.items()
+            if not records and await consumer.position(partition) < ends[partition]
+        ]
+        if unknown:
+            for partition, part in (await consumer.getmany(*unknown, timeout_ms=_POLL_MS)).items():
+                waiting[partition] += [record for record in part if record.offset < ends[partition]]
+            continue
+        shown = [records for records in waiting.values() if records]
+        if not shown:
+            return
+        yield min(shown, key=lambda records: records[0].timestamp).popleft()
 
 
 def _decoded(record: ConsumerRecord) -> InboundEvent | None:

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -70,31 +69,34 @@ class Pipeline:
     ) -> None:
         while True:
             one = await (await prepared.get())
-            with self._unless_revoked(one.batch) as check:
-                try:
-                    await self._storing.store(one, check)
-                finally:
-                    for span in spans_of(one.items):
-                        span.end()
-                now = time.time()
-                for record in one.batch.records:
-                    EVENT_LATENCY.observe(now - record.timestamp)
-                await stored.put(one.batch)
+            try:
+                if await self._unless_revoked(one.batch, partial(self._store, one)):
+                    await stored.put(one.batch)
+            finally:
+                for span in spans_of(one.items):
+                    span.end()
             self._in_hand.release()
 
     async def _commit_all(self, stored: asyncio.Queue[Batch]) -> None:
         while True:
             batch = await stored.get()
-            with self._unless_revoked(batch) as check:
-                await self._waiting.out("commit", partial(self._commit, batch), check)
+            await self._unless_revoked(batch, partial(self._commit, batch))
 
-    async def _commit(self, batch: Batch) -> None:
-        if not await self._stream.commit(batch.offsets):
-            raise RevokedError
+    async def _store(self, prepared: Prepared, check: Check) -> None:
+        await self._storing.store(prepared, check)
+        now = time.time()
+        for record in prepared.batch.records:
+            EVENT_LATENCY.observe(now - record.timestamp)
 
-    @contextmanager
-    def _unless_revoked(self, batch: Batch) -> Iterator[Check]:
-        """Leave the body when the batch's partitions are gone, which the check that it is given finds out."""
+    async def _commit(self, batch: Batch, check: Check) -> None:
+        async def commit() -> None:
+            if not await self._stream.commit(batch.offsets):
+                raise RevokedError
+
+        await self._waiting.out("commit", commit, check)
+
+    async def _unless_revoked(self, batch: Batch, work: Callable[[Check], Awaitable[None]]) -> bool:
+        """Do this work, or drop the batch once its partitions are gone; whether it was done."""
 
         def check() -> None:
             if batch.generation != self._window.generation:
@@ -102,7 +104,9 @@ class Pipeline:
 
         try:
             check()
-            yield check
+            await work(check)
         except RevokedError:
             RECORDS.labels("dropped").inc(len(batch.records))
             _log.info("batch dropped: its partitions were taken away", records=len(batch.records))
+            return False
+        return True

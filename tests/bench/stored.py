@@ -22,3 +22,10 @@ async def stored(place: Place, ids: Sequence[UUID]) -> dict[str, int]:
     finally:
         await index.close()
         database.close()
+
+
+async def check_stored(place: Place, ids: Sequence[UUID]) -> None:
+    """Raise ``RuntimeError`` unless both stores have all of these memories."""
+    counts = await stored(place, ids)
+    if set(counts.values()) != {len(ids)}:
+        raise RuntimeError(f"of {len(ids)} memories the stores have {counts}: this measurement does not count")

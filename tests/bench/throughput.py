@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,27 +12,26 @@ from typing import Any
 from infra.onnx import load_embedder
 from schemas.identity import memory_id
 from schemas.memories import embedding_text
-from schemas.requests import DEFAULT_PROJECT, MemoryRequest, Message
-from tests.bench.place import Place, place, settings_of
+from schemas.requests import DEFAULT_PROJECT
+from tests.bench.draining import Drain, Report, drained
+from tests.bench.place import place, settings_of
 from tests.bench.publishing import publish
-from tests.bench.stored import stored
+from tests.bench.requests import request_of
+from tests.bench.stored import check_stored
 from tests.bench.turns import Turn, turns
-from tests.bench.worker import Sample, worker
-
-Report = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One measurement: the embedder alone in texts/s, the pipeline in memories/s."""
+    """One measurement: the embedder alone in texts/s, and the pipeline."""
 
     embed_per_s: float
-    pipeline_per_s: float
+    pipeline: Drain
 
     @property
     def ratio(self) -> float:
         """The pipeline's share of the embedder's speed."""
-        return self.pipeline_per_s / self.embed_per_s
+        return self.pipeline.per_s / self.embed_per_s
 
 
 class Bench:
@@ -55,14 +54,10 @@ class Bench:
         middle = len(self._turns) // 2
         seconds = await self._embed(self._turns[:middle], report)
         async with place(self._stores, self._variant) as here:
-            requests = list(map(_request, range(len(self._turns)), self._turns))
+            requests = list(map(request_of, range(len(self._turns)), self._turns))
             await publish(here, requests)
-            pipeline = await _drained(here, len(requests), report)
-            counts = await stored(
-                here, [memory_id(DEFAULT_PROJECT, request.request_id, 0) for request in requests]
-            )
-        if set(counts.values()) != {len(requests)}:
-            raise RuntimeError(f"of {len(requests)} memories the stores have {counts}: this round does not count")
+            pipeline = await drained(here, len(requests), report)
+            await check_stored(here, [memory_id(DEFAULT_PROJECT, request.request_id, 0) for request in requests])
         seconds += await self._embed(self._turns[middle:], report)
         return Round(len(self._turns) / seconds, pipeline)
 
@@ -85,43 +80,17 @@ class Bench:
 
 
 def summary(rounds: Sequence[Round]) -> dict[str, Any]:
-    """The round with the median ratio, whose numbers belong together, and every round's ratio."""
+    """The round with the median ratio, whose numbers belong together; of the ratios all, of the rest the worst."""
     middle = sorted(rounds, key=lambda one: one.ratio)[(len(rounds) - 1) // 2]
     return {
         "embed_per_s": round(middle.embed_per_s, 1),
-        "pipeline_per_s": round(middle.pipeline_per_s, 1),
+        "pipeline_per_s": round(middle.pipeline.per_s, 1),
         "ratio": round(middle.ratio, 3),
         "ratios": [round(one.ratio, 3) for one in rounds],
+        "rss_mb": round(max(one.pipeline.rss_mb for one in rounds)),
+        "start_s": round(max(one.pipeline.start_s for one in rounds), 1),
     }
-
-
-async def _drained(here: Place, total: int, report: Report) -> float:
-    """Start a worker on the full topic; its memories/s between its first commit and its last.
-
-    What it takes to start, join the group and embed the first batch is not counted, nor is that batch. At
-    the first commit the next batches are under way already; for that, at the last one the embedder is idle.
-    """
-    first: Sample | None = None
-    last = Sample(time.monotonic(), 0)
-    async with worker(here) as running:
-        async for sample in running.samples():
-            if sample.committed > last.committed:
-                report(sample.committed - last.committed)
-                first, last = first or sample, sample
-            if last.committed >= total:
-                break
-    assert first is not None
-    return (last.committed - first.committed) / (last.at - first.at)
 
 
 def _texts(part: Sequence[Turn]) -> list[str]:
     return [embedding_text(turn.text, turn.name) for turn in part]
-
-
-def _request(number: int, turn: Turn) -> MemoryRequest:
-    return MemoryRequest(
-        request_id=f"turn-{number}",
-        op="add",
-        user_id=turn.conversation,
-        messages=(Message(content=turn.text, name=turn.name),),
-    )

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import Final
 
+from aiohttp import ClientSession
+from aiohttp.test_utils import unused_port
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.bench.place import Place
+from tests.bench.process import Process, process
 
 #: Short against the time that a batch takes, long enough to cost the worker and the broker next to nothing.
 _POLL_S: Final = 0.25
-_LOG_END_BYTES: Final = 4_000
-
-
-class WorkerEndedError(Exception):
-    """The worker ended by itself; the message holds the end of its log."""
+_STAGES: Final = ("decode", "embed", "apply", "project", "announce", "commit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,42 +34,43 @@ class Sample:
 @asynccontextmanager
 async def worker(place: Place) -> AsyncIterator[Worker]:
     """A worker that runs until the end of the body."""
-    with tempfile.TemporaryFile() as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "agentmem", "worker"), env=place.environment, stdout=log, stderr=log
-        )
+    port = unused_port()
+    async with process("worker", {**place.environment, "AGENTMEM_WORKER_PORT": str(port)}, port) as running:
         admin = AIOKafkaAdminClient(bootstrap_servers=place.settings.kafka.bootstrap_servers)
         try:
             await admin.start()
-            yield Worker(process, log, admin, place.settings.kafka.group)
+            yield Worker(running, admin, place.settings.kafka.group)
         finally:
             await admin.close()
-            if process.returncode is None:
-                process.terminate()
-                await process.wait()
 
 
 class Worker:
-    """A running worker process."""
+    """A running worker."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, log: IO[bytes], admin: AIOKafkaAdminClient, group: str
-    ) -> None:
-        self.pid = process.pid
-        self._process = process
-        self._log = log
+    def __init__(self, running: Process, admin: AIOKafkaAdminClient, group: str) -> None:
+        self.process = running
         self._admin = admin
         self._group = group
         self._coordinator: int | None = None
 
     async def samples(self) -> AsyncIterator[Sample]:
-        """The group's progress, sampled without end; raises ``WorkerEndedError`` when the worker ends."""
-        while self._process.returncode is None:
+        """The group's progress, sampled without end; raises ``ProcessEndedError`` when the worker ends."""
+        while True:
+            self.process.check()
             yield Sample(time.monotonic(), await self._committed())
             await asyncio.sleep(_POLL_S)
-        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LOG_END_BYTES))
-        end = self._log.read().decode(errors="replace")
-        raise WorkerEndedError(f"The worker ended with exit code {self._process.returncode}:\n{end}")
+
+    async def stage_seconds(self) -> dict[str, float]:
+        """How long each stage has worked so far; several stages work at the same time."""
+        async with ClientSession() as session, session.get(f"{self.process.url}/metrics") as response:
+            text = await response.text()
+        sums = {
+            sample.labels["stage"]: sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "agentmem_worker_stage_seconds_sum"
+        }
+        return {stage: sums[stage] for stage in _STAGES}
 
     async def _committed(self) -> int:
         try:
