@@ -15,6 +15,7 @@ from structlog.contextvars import bound_contextvars
 
 from gateway.auth import CALLER
 from gateway.problems import REQUEST_ID, REQUEST_ID_HEADER
+from gateway.publisher import TRACEPARENT
 from gateway.routing import find_route, route_label
 
 log = structlog.get_logger(__name__)
@@ -30,6 +31,7 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
     request[REQUEST_ID] = given if _GOOD_REQUEST_ID.fullmatch(given) else str(uuid4())
     trace = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
     known = {"request_id": request[REQUEST_ID]} | ({"trace_id": trace[1]} if trace else {})
+    TRACEPARENT.set(trace[0] if trace else None)
     with bound_contextvars(**known):
         started = time.perf_counter()
         response = await handler(request)

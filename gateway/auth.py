@@ -10,10 +10,10 @@ from aiohttp.typedefs import Handler
 from structlog.contextvars import bound_contextvars
 
 from gateway.caller import CALLER, Caller
-from gateway.metrics import AUTH_FAILURES
 from gateway.problems import ApiError
 from gateway.routing import ANY, find_route
 from gateway.services import SERVICES
+from infra.telemetry.metrics import AUTH_FAILURES
 
 __all__ = ["CALLER", "Caller", "auth_middleware", "token_of"]
 

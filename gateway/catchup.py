@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from gateway.feeds import TOO_SLOW, StreamEndedError
 from gateway.inbound import Positions
-from gateway.metrics import CATCH_UPS, FEEDS_CUT_OFF
 from gateway.problems import ApiError
+from infra.telemetry.metrics import CATCH_UPS, FEEDS_CUT_OFF
 from schemas.problems import StoreUnavailableError
 from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES, MIB, KafkaSettings

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.inbound import Arrival
-from gateway.metrics import FEEDS_CUT_OFF
+from infra.telemetry.metrics import FEEDS_CUT_OFF
 from schemas.events import EventType
 from schemas.inbound import InboundEvent
 

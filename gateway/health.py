@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from gateway.metrics import COMPONENT_UP
+from infra.telemetry.metrics import COMPONENT_UP
 from schemas.problems import MisconfiguredError, StoreUnavailableError
 
 log = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.caller import CALLER
-from gateway.metrics import CONNECTIONS_SLOW, RATE_LIMITED
 from gateway.problems import ApiError
 from gateway.ratelimit import RateLimiter, Standing
 from gateway.settings_limits import LimitSettings
+from infra.telemetry.metrics import CONNECTIONS_SLOW, RATE_LIMITED
 
 _STANDINGS: Final = web.RequestKey("standings", list[Standing])
 _DEADLINE: Final = web.RequestKey("deadline", asyncio.Timeout)

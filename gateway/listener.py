@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from gateway.inbound import Arrival, Positions
-from gateway.metrics import EVENTS_RECEIVED, EVENTS_UNREADABLE
+from infra.telemetry.metrics import EVENTS_RECEIVED, EVENTS_UNREADABLE
 from schemas.inbound import decode_event
 from schemas.problems import StoreUnavailableError
 from streams.security import client_options

@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.jsonio import dumps
-from gateway.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from gateway.routing import route_label
+from infra.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from schemas.problems import MisconfiguredError, StoreUnavailableError
 
 log = logging.getLogger(__name__)

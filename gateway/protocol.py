@@ -14,8 +14,8 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.jsonio import dumps
-from gateway.metrics import CONNECTIONS, CONNECTIONS_REFUSED, CONNECTIONS_SLOW
 from gateway.settings_limits import LimitSettings
+from infra.telemetry.metrics import CONNECTIONS, CONNECTIONS_REFUSED, CONNECTIONS_SLOW
 
 #: How long a caller that takes none of its answer is waited for.
 _SEND_TIMEOUT_MS: Final = 60_000

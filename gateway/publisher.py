@@ -6,15 +6,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from contextvars import ContextVar
 from typing import Final
 
-from gateway.metrics import PUBLISHED, WAITS
 from gateway.problems import ApiError
 from gateway.progress import Progress, progress_of_events, progress_of_rows
 from gateway.settings import GatewaySettings
 from gateway.threads import Call
 from gateway.waiters import Waiter, Waiters
 from infra.postgres import Database
+from infra.telemetry.metrics import PUBLISHED, WAITS
 from schemas.history import RequestOutcome, RequestStatus
 from schemas.problems import RecordRejectedError, StoreUnavailableError
 from schemas.requests import MemoryRequest
@@ -24,6 +25,8 @@ from streams.topics import Topics
 
 log = logging.getLogger(__name__)
 
+#: The trace context of the call in hand, which its requests carry on to Kafka.
+TRACEPARENT: Final[ContextVar[str | None]] = ContextVar("traceparent", default=None)
 _ENDED: Final = (RequestStatus.SUCCEEDED, RequestStatus.FAILED)
 
 
@@ -112,9 +115,14 @@ class Publisher:
         return outcomes, await self._publish(due)
 
     async def _publish(self, records: Sequence[tuple[bytes, bytes]]) -> bool:
+        trace = TRACEPARENT.get()
+        headers = [("traceparent", trace.encode())] if trace else []
         try:
             async with asyncio.timeout(self._settings.publish_timeout_s):
-                sent = [await self._producer.send(self._topic, key=key, value=value) for key, value in records]
+                sent = [
+                    await self._producer.send(self._topic, key=key, value=value, headers=headers)
+                    for key, value in records
+                ]
                 await acknowledged(sent)
         except (StoreUnavailableError, TimeoutError) as error:
             PUBLISHED.labels("failed").inc(len(records))

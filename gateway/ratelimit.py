@@ -17,8 +17,8 @@ from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from gateway.caller import Caller
-from gateway.metrics import RATE_LIMIT_LOCAL
 from gateway.settings_limits import LimitSettings
+from infra.telemetry.metrics import RATE_LIMIT_LOCAL
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from gateway.cursors import Cursors, InvalidCursorError
 from gateway.feeds import STOPPING, Feed, FeedFilter, Feeds, StreamEndedError
 from gateway.inbound import Positions, distance, furthest
 from gateway.listener import EventListener
-from gateway.metrics import FEEDS
 from gateway.problems import ApiError, invalid
+from infra.telemetry.metrics import FEEDS
 from schemas.inbound import InboundEvent, decode_event
 from schemas.problems import StoreUnavailableError
 

@@ -7,10 +7,10 @@ from heapq import nlargest
 from typing import Final
 from uuid import UUID
 
-from gateway.metrics import QUERIES_TRUNCATED, SEARCH_SECONDS, SEARCH_STALE_HITS
 from gateway.threads import Call
 from infra.onnx import Embedder
 from infra.postgres import Database
+from infra.telemetry.metrics import QUERIES_TRUNCATED, SEARCH_SECONDS, SEARCH_STALE_HITS
 from infra.weaviate import Hit, VectorIndex
 from infra.weaviate.points import Vector
 from schemas.filters import Filter

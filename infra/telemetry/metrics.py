@@ -1,6 +1,6 @@
-"""Every metric of the worker, and those that say what runs. Names follow Prometheus's conventions.
+"""Every metric: of the worker, of the gateway, and those that say what runs.
 
-The gateway's are in ``gateway/metrics.py``.
+Names follow Prometheus's conventions: base units, ``_total`` for counters.
 """
 
 from __future__ import annotations
@@ -58,4 +58,59 @@ WEBHOOK_ATTEMPTS: Final = Counter(
 )
 WEBHOOKS_DISABLED: Final = Counter(
     "agentmem_worker_webhooks_disabled_total", "Webhooks made inactive, as they failed for too long or are gone."
+)
+
+# The gateway.
+
+_FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+HTTP_REQUESTS: Final = Counter(
+    "agentmem_gateway_http_requests_total", "Calls answered.", ("method", "route", "status")
+)
+HTTP_SECONDS: Final = Histogram(
+    "agentmem_gateway_http_request_duration_seconds", "From a call to its answer.", ("route",), buckets=_FAST
+)
+AUTH_FAILURES: Final = Counter("agentmem_gateway_auth_failures_total", "Calls without a valid API key.")
+RATE_LIMITED: Final = Counter(
+    "agentmem_gateway_rate_limited_total", "Calls refused as there were too many, by policy.", ("policy",)
+)
+RATE_LIMIT_LOCAL: Final = Counter(
+    "agentmem_gateway_rate_limit_local_total", "Calls counted by this gateway alone, as Redis did not answer."
+)
+CONNECTIONS: Final = Gauge("agentmem_gateway_connections", "Open connections.")
+CONNECTIONS_REFUSED: Final = Counter(
+    "agentmem_gateway_connections_refused_total", "Connections refused as there were too many."
+)
+CONNECTIONS_SLOW: Final = Counter(
+    "agentmem_gateway_connections_slow_total", "Connections closed as a request's header or body took too long."
+)
+PUBLISHED: Final = Counter(
+    "agentmem_gateway_published_total", "Requests published to Kafka, by result.", ("result",)
+)
+WAITS: Final = Counter(
+    "agentmem_gateway_waits_total",
+    "Calls that waited for their request: answered by its events, by the outcome in Postgres, or not in time.",
+    ("answered_by",),
+)
+SEARCH_SECONDS: Final = Histogram(
+    "agentmem_gateway_search_stage_duration_seconds",
+    "The stages of a search: embed, rank, hydrate.",
+    ("stage",),
+    buckets=_FAST,
+)
+SEARCH_STALE_HITS: Final = Counter(
+    "agentmem_gateway_search_stale_hits_total", "Hits of the index that are no longer live in Postgres."
+)
+QUERIES_TRUNCATED: Final = Counter(
+    "agentmem_gateway_queries_truncated_total", "Queries longer than the model takes."
+)
+EVENTS_RECEIVED: Final = Counter("agentmem_gateway_events_received_total", "Events read from Kafka.")
+EVENTS_UNREADABLE: Final = Counter(
+    "agentmem_gateway_events_unreadable_total", "Records of the event topic that are not events of ours."
+)
+FEEDS: Final = Gauge("agentmem_gateway_feeds", "Open event streams.")
+CATCH_UPS: Final = Gauge("agentmem_gateway_catch_ups", "Event streams that read the past from Kafka themselves.")
+FEEDS_CUT_OFF: Final = Counter("agentmem_gateway_feeds_cut_off_total", "Streams ended as their reader was slow.")
+COMPONENT_UP: Final = Gauge(
+    "agentmem_gateway_component_up", "Whether the gateway reaches a component (1) or not (0).", ("component",)
 )

@@ -48,6 +48,8 @@ class Worker:
         self._database = database
         self._index = index
         self._embedder = embedder
+        #: The trace context that came with each record.
+        self.traces: list[bytes | None] = []
         self.running = asyncio.Event()
         self.running.set()
 
@@ -61,6 +63,7 @@ class Worker:
         try:
             async with Producer(self._kafka) as producer:
                 async for record in consumer:
+                    self.traces.append(dict(record.headers).get("traceparent"))
                     await self.running.wait()
                     await self.apply(MemoryRequest.model_validate_json(record.value), producer)
         finally:

@@ -48,6 +48,15 @@ async def test_what_is_added_is_found_listed_read_and_traced(world: World) -> No
     assert (event["status"], [r["id"] for r in event["results"]]) == ("SUCCEEDED", ids)
 
 
+async def test_a_callers_trace_goes_on_to_kafka(world: World) -> None:
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    body = {"messages": "likes tea", "user_id": "alice", "infer": False}
+    await world.call("POST", "/v3/memories/add/", body, traceparent=trace)
+    await world.call("POST", "/v3/memories/add/", body)
+    await world.call("POST", "/v3/memories/add/", body, traceparent="nonsense")
+    assert world.worker.traces == [trace.encode(), None, None]
+
+
 async def test_scopes_are_exact(world: World) -> None:
     for user in ("alice", "alice-2", "ALICE", "bob alice", " alice"):
         await world.add(f"I am {user}", user)

@@ -12,7 +12,6 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-import gateway.metrics
 import infra.telemetry.metrics
 from infra.deploy.prometheus_rule import TARGET, prometheus_rule
 from tests.unit.deploy_files import ALERTS, DASHBOARD, DEPLOY, K8S, ROOT
@@ -25,13 +24,12 @@ _OF_PROMETHEUS: Final = {"up": {"job", "instance"}}
 def samples() -> dict[str, set[str]]:
     """The name of every time series that AgentMem has, with its labels."""
     found = dict(_OF_PROMETHEUS)
-    for module in (gateway.metrics, infra.telemetry.metrics):
-        for metric in vars(module).values():
-            if isinstance(metric, MetricWrapperBase):
-                family = next(iter(metric.describe()))
-                for suffix in _SUFFIXES[family.type]:
-                    labels = {*metric._labelnames, "job", "instance"}
-                    found[family.name + suffix] = labels | ({"le"} if suffix == "_bucket" else set())
+    for metric in vars(infra.telemetry.metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            family = next(iter(metric.describe()))
+            for suffix in _SUFFIXES[family.type]:
+                labels = {*metric._labelnames, "job", "instance"}
+                found[family.name + suffix] = labels | ({"le"} if suffix == "_bucket" else set())
     return found
 
 
