@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from typing import TypeVar
 
 import structlog
@@ -50,11 +49,22 @@ class Storing:
 
     async def store(self, prepared: Prepared, check: Check) -> None:
         """Make a batch durable. ``check`` raises ``RevokedError`` when its partitions are gone."""
+        keys = {item.key for item in prepared.items}
+        in_order: list[Item | Rejected] = [*prepared.items]
         for rejected in prepared.rejected:
-            await self._set_aside(rejected, check)
-        for barrier, part in _segments(prepared.items):
-            if barrier:
-                await self._store_barrier(part[0], check)
+            # One that shares its request id with a good record keeps its place in the log: the first one stands.
+            if rejected.item is not None and rejected.item.key in keys:
+                in_order.append(rejected)
+            else:
+                await self._set_aside(rejected, check)
+        if len(in_order) > len(prepared.items):
+            place = {id(record): number for number, record in enumerate(prepared.batch.records)}
+            in_order.sort(key=lambda one: place[id(one.record)])
+        for part in _segments(in_order):
+            if isinstance(part, Rejected):
+                await self._set_aside(part, check)
+            elif isinstance(part, Item):
+                await self._store_barrier(part, check)
             else:
                 await self._store_segment(part, prepared, check)
 
@@ -160,10 +170,16 @@ def _log_dead_letter(rejected: Rejected) -> None:
     )
 
 
-def _segments(items: Sequence[Item]) -> Iterator[tuple[bool, list[Item]]]:
-    """The items in order, cut so that every ``delete_all`` stands alone."""
-    for barrier, part in groupby(items, key=lambda item: item.request.op == "delete_all"):
-        if barrier:
-            yield from ((True, [item]) for item in part)
-        else:
-            yield False, list(part)
+def _segments(entries: Sequence[Item | Rejected]) -> Iterator[list[Item] | Item | Rejected]:
+    """The entries in order: every ``delete_all`` and every rejected record alone, what lies between together."""
+    segment: list[Item] = []
+    for entry in entries:
+        if isinstance(entry, Item) and entry.request.op != "delete_all":
+            segment.append(entry)
+            continue
+        if segment:
+            yield segment
+            segment = []
+        yield entry
+    if segment:
+        yield segment

@@ -30,6 +30,8 @@ class Waiting:
     def __init__(self) -> None:
         #: What is wrong, by the stage that waits; empty when nobody does.
         self.problems: dict[str, str] = {}
+        #: Pieces of work done so far: a long batch makes many before it is committed.
+        self.steps = 0
 
     async def out(self, stage: str, work: Callable[[], Awaitable[T]], check: Callable[[], None]) -> T:
         """Do the work; while a store is unavailable, wait and do it again, however long that takes.
@@ -55,6 +57,7 @@ class Waiting:
                     with attempt:
                         check()
                         result = await work()
+                        self.steps += 1
                         if stage in self.problems:
                             seconds = round(attempt.retry_state.seconds_since_start or 0.0, 1)
                             _log.warning("the store is back", stage=stage, seconds=seconds)

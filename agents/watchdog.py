@@ -7,7 +7,7 @@ offsets shows it; a fresh process is the cure.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -26,22 +26,30 @@ class StuckError(Exception):
 
 
 class Watchdog:
-    """Compares the group's offsets with the topic's ends. ``waiting`` says whether a store is being waited for."""
+    """Compares the group's offsets with the topic's ends.
+
+    ``mine`` are this worker's partitions, ``waiting`` says whether it waits for a store, ``steps`` counts its
+    pieces of work: a batch that takes long makes many, a worker that is stuck makes none.
+    """
 
     def __init__(
         self,
         reader: LagReader,
         mine: Callable[[], set[int]],
         waiting: Callable[[], bool],
+        steps: Callable[[], int],
+        stores_up: Callable[[], Awaitable[bool]],
         report: Callable[[dict[int, int]], None],
         limit_s: float,
     ) -> None:
         self._reader = reader
         self._mine = mine
         self._waiting = waiting
+        self._steps = steps
+        self._stores_up = stores_up
         self._report = report
         self._limit_s = limit_s
-        self._committed: dict[int, int] = {}
+        self._seen: tuple[dict[int, int], int] = {}, 0
         self._progress_at = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
@@ -54,7 +62,13 @@ class Watchdog:
                 _log.debug("lag unknown", problem=str(error))
                 self._progress_at = asyncio.get_running_loop().time()
                 continue
-            self.look(offsets)
+            try:
+                self.look(offsets)
+            except StuckError:
+                # A spare worker waits for no store itself, and so does not know whether one is down.
+                if await self._stores_up():
+                    raise
+                self._progress_at = asyncio.get_running_loop().time()
 
     def look(self, offsets: GroupOffsets) -> None:
         """Judge one reading; raises ``StuckError`` when the last progress is too long ago."""
@@ -65,9 +79,10 @@ class Watchdog:
         lag = {partition: offsets.lag(partition) for partition in partitions}
         committed = {partition: offsets.committed.get(partition, 0) for partition in partitions}
         self._report({partition: lag[partition] for partition in mine})
-        if committed != self._committed or not any(lag.values()) or self._waiting():
+        seen = committed, self._steps()
+        if seen != self._seen or not any(lag.values()) or self._waiting():
             self._progress_at = now
-        self._committed = committed
+        self._seen = seen
         if now - self._progress_at > self._limit_s:
             raise StuckError(
                 f"{sum(lag.values())} records wait, no store is down, and nothing was committed for "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from infra.telemetry.metrics import BUILD, LAG
 from infra.telemetry.tracing import TelemetrySettings, tracing
 from infra.weaviate import WeaviateSettings
 from infra.webhooks import WebhookSettings
+from schemas.problems import MisconfiguredError, StoreUnavailableError
 from streams.app import Stream
 from streams.settings import KafkaSettings, WindowSettings
 from streams.topics import Topics
@@ -37,6 +39,8 @@ from streams.window import Window
 
 _log = structlog.get_logger(__name__)
 
+#: How long a failed task beside the stream rests, in seconds.
+_BEGIN_ANEW_S: Final = 30.0
 #: How long tasks may take to end after all that matters is closed, in seconds.
 _CANCEL_WITHIN_S: Final = 2.0
 
@@ -130,15 +134,27 @@ async def _work(configuration: Configuration) -> None:
             async with asyncio.TaskGroup() as tasks:
                 pipeline = _pipeline(configuration, components, window, stream, waiting)
                 tasks.create_task(pipeline.run(), name="pipeline")
-                tasks.create_task(_sweep(configuration, components).run(), name="sweep")
-                tasks.create_task(_republish(configuration, components).run(), name="republish")
+                tasks.create_task(_beside("sweep", _sweep(configuration, components).run))
+                tasks.create_task(_beside("republish", _republish(configuration, components).run))
                 tasks.create_task(_watchdog(configuration, components, stream, waiting).run(), name="watchdog")
                 tasks.create_task(_watch(app), name="faust")
                 if configuration.webhooks.enabled:
-                    webhooks = run_webhooks(configuration.kafka, components.database, configuration.webhooks)
-                    tasks.create_task(webhooks, name="webhooks")
+                    arguments = configuration.kafka, components.database, configuration.webhooks
+                    tasks.create_task(_beside("webhooks", partial(run_webhooks, *arguments)))
         finally:
             await stream.stop()
+
+
+async def _beside(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run what is beside the stream: a fault in it is told and must not end the stream."""
+    while True:
+        try:
+            await run()
+        except MisconfiguredError:
+            raise
+        except Exception:  # noqa: BLE001  # whatever it is, the stream goes on
+            _log.exception("a task beside the stream failed, and begins anew", task=name)
+        await asyncio.sleep(_BEGIN_ANEW_S)
 
 
 def _consume(stream: Stream, window: Window) -> None:
@@ -174,6 +190,13 @@ def _republish(configuration: Configuration, components: Components) -> Republis
 
 
 def _watchdog(configuration: Configuration, components: Components, stream: Stream, waiting: Waiting) -> Watchdog:
+    async def stores_up() -> bool:
+        try:
+            await asyncio.to_thread(components.database.ping)
+            return await components.index.is_ready()
+        except StoreUnavailableError:
+            return False
+
     def report(lag: dict[int, int]) -> None:
         LAG.clear()
         for partition, records in lag.items():
@@ -183,6 +206,8 @@ def _watchdog(configuration: Configuration, components: Components, stream: Stre
         components.lag,
         mine=lambda: {partition for _, partition in stream.assignment()},
         waiting=lambda: bool(waiting.problems),
+        steps=lambda: waiting.steps + components.embedding.steps,
+        stores_up=stores_up,
         report=report,
         limit_s=configuration.worker.watchdog_s,
     )

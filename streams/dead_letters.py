@@ -15,6 +15,15 @@ _DETAIL_LIMIT: Final = 1_000
 
 def dead_letter_headers(record: Record, error: RecordRejectedError, stage: str) -> list[tuple[str, bytes]]:
     """The record's own headers, then where it was read and why it was set aside."""
+    return [*record.headers, *_reasons(record, error, stage)]
+
+
+def oversize_headers(record: Record, error: RecordRejectedError, stage: str) -> list[tuple[str, bytes]]:
+    """The headers of a dead letter without its record: where that lies, why, and how large it is, in bytes."""
+    return [*_reasons(record, error, stage), (f"{_PREFIX}value.bytes", str(len(record.value or b"")).encode())]
+
+
+def _reasons(record: Record, error: RecordRejectedError, stage: str) -> list[tuple[str, bytes]]:
     detail = error.detail if len(error.detail) <= _DETAIL_LIMIT else error.detail[: _DETAIL_LIMIT - 1] + "…"
     reasons = {
         "topic": record.topic,
@@ -24,5 +33,4 @@ def dead_letter_headers(record: Record, error: RecordRejectedError, stage: str) 
         "exception.class.name": error.reason.value,
         "exception.message": detail,
     }
-    added = [(_PREFIX + name, text.encode(errors="replace")) for name, text in reasons.items()]
-    return [*record.headers, *added]
+    return [(_PREFIX + name, text.encode(errors="replace")) for name, text in reasons.items()]

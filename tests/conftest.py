@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +28,8 @@ _running = pytest.StashKey[ExitStack]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A runner in the background may ignore SIGINT, and what tests start would inherit that and see no Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # With xdist the tests run in processes of their own, which share what this one has started before them.
     if config.getoption("numprocesses", None):
         config.stash[_running] = ExitStack()

@@ -8,7 +8,8 @@ from typing import Final
 from agents.items import Applied, Rejected
 from schemas.events import Event, change_event, outcome_event
 from schemas.history import HistoryEntry, RequestOutcome
-from streams.dead_letters import dead_letter_headers
+from schemas.problems import BatchRejectedError
+from streams.dead_letters import dead_letter_headers, oversize_headers
 from streams.producer import Producer, acknowledged
 from streams.topics import Topics
 
@@ -53,12 +54,19 @@ class AnnounceStage:
         await acknowledged(pending)
 
     async def set_aside(self, rejected: Rejected) -> None:
-        """Send a record to the dead-letter topic, byte for byte."""
+        """Send a record to the dead-letter topic, byte for byte; of one that does not fit there, what tells of it.
+
+        A compressed record may be larger than the topic's limit: the broker measures it compressed.
+        """
         record = rejected.record
-        sent = await self._producer.send(
-            self._topics.dead_letters,
-            key=record.key,
-            value=record.value,
-            headers=dead_letter_headers(record, rejected.error, rejected.stage),
-        )
+        headers = dead_letter_headers(record, rejected.error, rejected.stage)
+        # aiokafka sends no record without both key and value: of one that has neither, the value is empty.
+        value = b"" if record.key is None and record.value is None else record.value
+        try:
+            sent = await self._producer.send(
+                self._topics.dead_letters, key=record.key, value=value, headers=headers
+            )
+        except BatchRejectedError:
+            headers = oversize_headers(record, rejected.error, rejected.stage)
+            sent = await self._producer.send(self._topics.dead_letters, key=None, value=b"", headers=headers)
         await acknowledged([sent])

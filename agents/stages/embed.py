@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from schemas.vectors import check_vector
 #: Unit vectors, float32, by the text that was embedded.
 Vectors = dict[str, NDArray[np.float32]]
 
+#: Texts embedded at a time.
+_SLICE: Final = 512
+
 
 class EmbedStage:
     """Embeds texts one batch at a time: two at once would only fight for the same cores."""
@@ -26,6 +30,8 @@ class EmbedStage:
         self._embedder = embedder
         self._thread = ThreadPoolExecutor(1, "embed")
         self.dimension = embedder.identity.dimension
+        #: Slices embedded so far.
+        self.steps = 0
 
     def close(self) -> None:
         """Wait for the batch in hand and end the thread."""
@@ -51,6 +57,12 @@ class EmbedStage:
         if not wanted:
             return {}
         loop = asyncio.get_running_loop()
-        embedded = await loop.run_in_executor(self._thread, self._embedder.embed, wanted)
-        TRUNCATED.inc(embedded.truncated)
-        return dict(zip(wanted, embedded.vectors, strict=True))
+        vectors: Vectors = {}
+        # In slices: a batch may hold a hundred thousand texts, and to stop must not take as long as all of them.
+        for start in range(0, len(wanted), _SLICE):
+            part = wanted[start : start + _SLICE]
+            embedded = await loop.run_in_executor(self._thread, self._embedder.embed, part)
+            TRUNCATED.inc(embedded.truncated)
+            vectors.update(zip(part, embedded.vectors, strict=True))
+            self.steps += 1
+        return vectors

@@ -45,22 +45,9 @@ _DOWN_CODES: Final = {
     StatusCode.RESOURCE_EXHAUSTED,
 }
 _DENIED_CODES: Final = {StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED}
-# Weaviate reports most failures without a code of their own. These speak of its state, not of the data.
-_DOWN_DETAILS: Final = (
-    "context canceled",
-    "context deadline exceeded",
-    "read-only",
-    "readonly",
-    "not enough memory",
-    "no space left",
-    "shutdown",
-    "shutting down",
-    "shut down",
-    "already closed",
-    "connection refused",
-    "leader not found",
-    "not ready",
-)
+# Weaviate reports most failures without a code of their own. Only these speak of the data; any other one, known or
+# not, is taken for its own state: to wait is harmless, to set good records aside is not.
+_DATA_DETAILS: Final = ("vector with length", "vector lengths", "dimension", "invalid")
 # A collection can be missing while the index is being rebuilt, or for good after the data was lost.
 _MISSING_DETAILS: Final = ("could not find class", "not present in schema")
 
@@ -88,9 +75,9 @@ def refusal(detail: str, doing: str) -> StoreUnavailableError | BatchRejectedErr
         return StoreUnavailableError(
             COMPONENT, f"{doing}: the collection is missing ({detail}). Restart a worker to make it, then rebuild."
         )
-    if any(part in lowered for part in _DOWN_DETAILS):
-        return StoreUnavailableError(COMPONENT, f"{doing}: {detail}")
-    return BatchRejectedError(f"Weaviate refuses {doing}: {detail}")
+    if any(part in lowered for part in _DATA_DETAILS):
+        return BatchRejectedError(f"Weaviate refuses {doing}: {detail}")
+    return StoreUnavailableError(COMPONENT, f"{doing}: {detail}")
 
 
 def _translate(error: Exception, doing: str) -> Exception:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import numpy as np
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from agentmem.exit_codes import ExitCode
 from infra.onnx import Embedder, load_embedder
@@ -202,6 +202,45 @@ async def test_an_expected_version_must_be_met(running: System) -> None:
         "version_conflict",
     ]
     assert (user.rows[memory].text, user.rows[memory].version) == ("likes coffee", 2)
+
+
+async def test_of_two_requests_with_one_id_the_first_stands_also_when_the_second_is_bad(system: System) -> None:
+    user = User(system)
+    good = user.request("x", "add", text="likes tea")
+    await publish(system, map(message, (good, {**good, "vector": [1.0, 2.0]})))
+    system.start_worker()
+    await caught_up(system, WITHIN_S)
+    seen = await observe(system)
+    assert [row.text for row in seen.rows.values()] == ["likes tea"]
+    assert [letter.reason for letter in seen.dead_letters] == ["invalid_vector"]
+
+
+async def test_a_record_too_large_even_for_the_dead_letter_topic_is_told_of(system: System) -> None:
+    size = 8 * 1024 * 1024  # the broker takes it, because it measures it compressed
+    async with AIOKafkaProducer(
+        bootstrap_servers=system.kafka.bootstrap_servers, max_request_size=2 * size, compression_type="gzip"
+    ) as producer:
+        await producer.send_and_wait(system.topics.requests, b"x" * size, key=b"k")
+    user = User(system)
+    await publish(system, [message(user.request("after", "add", text="likes tea"))])
+    system.start_worker()
+    await caught_up(system, WITHIN_S)
+    seen = await observe(system)
+    assert [row.text for row in seen.rows.values()] == ["likes tea"]
+    [letter] = seen.dead_letters
+    assert (letter.reason, letter.record.value) == ("too_large", b"")
+    assert dict(letter.record.headers)["__connect.errors.value.bytes"] == str(size).encode()
+
+
+async def test_nothing_at_all_is_a_dead_letter_too(system: System) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=system.kafka.bootstrap_servers) as producer:
+        builder = producer.create_batch()
+        assert builder.append(key=None, value=None, timestamp=None) is not None
+        builder.close()
+        await (await producer.send_batch(builder, system.topics.requests, partition=0))
+    system.start_worker()
+    await caught_up(system, WITHIN_S)
+    assert [letter.reason for letter in (await observe(system)).dead_letters] == ["null_value"]
 
 
 async def test_an_expiry_is_stored_and_cleared(running: System) -> None:

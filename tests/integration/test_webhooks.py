@@ -166,7 +166,7 @@ async def test_a_failure_holds_up_its_own_scope_only_and_is_tried_again(
     assert [text for text in texts if text[0] == "a"] == ["a1"] * 5 + ["a2"]
     assert [text for text in texts if text[0] == "b"] == ["b1", "b2"]
     assert len({headers["webhook-id"] for headers, body in receiver.got if text_of(body) == "a1"}) == 1
-    first = log_of(database, mine.id)[0]
+    first = max(log_of(database, mine.id), key=lambda one: one.attempts)
     assert (first.attempts, first.status, first.error) == (5, DeliveryStatus.DELIVERED, None)
     state = database.webhooks.find("ours", mine.id)
     assert state is not None

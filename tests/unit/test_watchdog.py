@@ -19,15 +19,21 @@ class World:
         self.now = 0.0
         self.mine = {0}
         self.waiting = False
+        self.steps = 0
         self.reported: dict[int, int] = {}
         monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now, raising=False)
         self.watchdog = Watchdog(
             LagReader(KafkaSettings()),
             mine=lambda: self.mine,
             waiting=lambda: self.waiting,
+            steps=lambda: self.steps,
+            stores_up=self.up,
             report=lambda lag: setattr(self, "reported", lag),
             limit_s=100,
         )
+
+    async def up(self) -> bool:
+        return True
 
     def look(self, after: float, end: dict[int, int], committed: dict[int, int]) -> None:
         self.now += after
@@ -51,6 +57,14 @@ async def test_work_without_progress_ends_the_worker(world: World) -> None:
 async def test_progress_however_slow_is_progress(world: World) -> None:
     for step in range(5):
         world.look(90, {0: 100}, {0: step})
+
+
+async def test_a_long_batch_makes_steps_before_it_is_committed(world: World) -> None:
+    for _ in range(5):
+        world.steps += 1
+        world.look(90, {0: 10}, {0: 3})
+    with pytest.raises(StuckError):
+        world.look(101, {0: 10}, {0: 3})
 
 
 async def test_no_work_is_no_fault(world: World) -> None:

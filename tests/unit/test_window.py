@@ -97,6 +97,13 @@ async def test_large_records_pause_the_stream_too(monkeypatch: pytest.MonkeyPatc
     assert flow.calls == ["pause"]
 
 
+async def test_headers_count_as_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_HIGH_BYTES", 1_000)
+    flow = Flow()
+    flow.window().put(Record("t", 0, 0, 0.0, None, b"x", (("h", b"y" * 1_000),)))
+    assert flow.calls == ["pause"]
+
+
 async def test_clearing_forgets_what_waits_and_begins_a_generation() -> None:
     window = Flow().window(max_wait_ms=0)
     window.put(record(0))
