@@ -10,33 +10,33 @@ from typing import Final
 from aiohttp import web
 
 from gateway import routes
-from gateway.access import access_middleware
-from gateway.auth import auth_middleware
-from gateway.authenticator import Authenticator
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.cache import TtlCache
+from gateway.auth.keys import KeyCache
+from gateway.auth.middleware import auth_middleware
+from gateway.auth.oidc import OidcIssuer
+from gateway.auth.signing import SigningKeys
+from gateway.auth.tokens import Tokens
 from gateway.broker import Broker
-from gateway.cache import TtlCache
-from gateway.catchup import CatchUps
 from gateway.connection import Connection
-from gateway.feeds import Feeds
+from gateway.feeds.catchup import CatchUps
+from gateway.feeds.hub import Feeds
+from gateway.feeds.inbound import Arrival
+from gateway.feeds.listener import EventListener
+from gateway.feeds.readers import Readers
 from gateway.health import HealthMonitor
-from gateway.inbound import Arrival
-from gateway.keys import KeyCache
-from gateway.limits import add_rate_headers, limits_middleware
-from gateway.listener import EventListener
-from gateway.oidc import OidcIssuer
-from gateway.problems import add_request_id, problems_middleware
-from gateway.publisher import Publisher
-from gateway.ratelimit import RateLimiter
-from gateway.readers import Readers
-from gateway.routing import add_routes
-from gateway.search import Searcher
-from gateway.security import Origins, add_security_headers, cors_middleware
+from gateway.http.access import access_middleware
+from gateway.http.limits import add_rate_headers, limits_middleware
+from gateway.http.problems import add_request_id, problems_middleware
+from gateway.http.ratelimit import RateLimiter
+from gateway.http.routing import add_routes
+from gateway.http.security import Origins, add_security_headers, cors_middleware
+from gateway.search.searcher import Searcher
 from gateway.services import SERVICES, Services
 from gateway.settings import GatewaySettings
-from gateway.signing import SigningKeys
 from gateway.threads import Call
-from gateway.tokens import Tokens
-from gateway.waiters import Waiters
+from gateway.writes.publisher import Publisher
+from gateway.writes.waiters import Waiters
 from infra.onnx import Embedder
 from infra.postgres import Database, PostgresSettings
 from infra.weaviate import VectorIndex, WeaviateSettings

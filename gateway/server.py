@@ -12,7 +12,7 @@ import uvloop
 from aiohttp import web
 
 from gateway.app import FAILED, build_app
-from gateway.protocol import Runner
+from gateway.http.protocol import Runner
 from gateway.settings import GatewaySettings
 from infra.onnx import EmbeddingSettings, load_embedder
 from infra.postgres import PostgresSettings

@@ -7,14 +7,14 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.authenticator import Authenticator
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.tokens import Tokens
+from gateway.feeds.readers import Readers
 from gateway.health import HealthMonitor
-from gateway.publisher import Publisher
-from gateway.readers import Readers
-from gateway.search import Searcher
+from gateway.search.searcher import Searcher
 from gateway.settings import GatewaySettings
 from gateway.threads import Call
-from gateway.tokens import Tokens
+from gateway.writes.publisher import Publisher
 from infra.postgres import Database
 from infra.webhooks import WebhookSettings
 

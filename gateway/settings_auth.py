@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gateway.policies import OidcPolicy, TokenPolicy, is_safe
+from gateway.auth.policies import OidcPolicy, TokenPolicy, is_safe
 
 
 class AuthSettings(BaseModel):

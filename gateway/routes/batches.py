@@ -7,15 +7,15 @@ from uuid import UUID
 
 from aiohttp import web
 
-from gateway.adding import parse_item
-from gateway.auth import CALLER
-from gateway.bodies import items_of, read_body
-from gateway.changing import parse_delete, parse_memory_id, parse_update
-from gateway.idempotency import part_id, request_id_of
-from gateway.jsonio import json_response
-from gateway.problems import ApiError
-from gateway.routing import Route
+from gateway.auth.middleware import CALLER
+from gateway.http.bodies import items_of, read_body
+from gateway.http.jsonio import json_response
+from gateway.http.problems import ApiError
+from gateway.http.routing import Route
 from gateway.services import SERVICES
+from gateway.writes.adding import parse_item
+from gateway.writes.changing import parse_delete, parse_memory_id, parse_update
+from gateway.writes.idempotency import part_id, request_id_of
 from schemas.identity import memory_id
 from schemas.memories import Memory
 from schemas.requests import MemoryRequest

@@ -8,16 +8,23 @@ from uuid import UUID
 
 from aiohttp import web
 
-from gateway.auth import CALLER
-from gateway.bodies import read_body, refuse
-from gateway.changing import etag, parse_delete, parse_delete_all, parse_if_match, parse_memory_id, parse_update
-from gateway.idempotency import request_id_of
-from gateway.jsonio import json_response
-from gateway.problems import ApiError, not_found
-from gateway.routing import Route
-from gateway.scopes import parse_target
+from gateway.auth.middleware import CALLER
+from gateway.http.bodies import read_body, refuse
+from gateway.http.jsonio import json_response
+from gateway.http.problems import ApiError, not_found
+from gateway.http.routing import Route
+from gateway.http.wire import STATUS, memory_json
 from gateway.services import SERVICES
-from gateway.wire import STATUS, memory_json
+from gateway.writes.changing import (
+    etag,
+    parse_delete,
+    parse_delete_all,
+    parse_if_match,
+    parse_memory_id,
+    parse_update,
+)
+from gateway.writes.idempotency import request_id_of
+from gateway.writes.scopes import parse_target
 from schemas.history import RequestStatus
 from schemas.requests import MemoryRequest
 from schemas.scope import ENTITY_FIELDS, Scope

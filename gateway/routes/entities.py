@@ -6,15 +6,15 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.auth import CALLER
-from gateway.jsonio import json_response
-from gateway.problems import invalid
-from gateway.querying import parse_page
+from gateway.auth.middleware import CALLER
+from gateway.http.jsonio import json_response
+from gateway.http.problems import invalid
+from gateway.http.routing import Route
+from gateway.http.wire import entity_json, page_json
 from gateway.routes.changes import delete_all
-from gateway.routing import Route
-from gateway.scopes import parse_scope
+from gateway.search.querying import parse_page
 from gateway.services import SERVICES
-from gateway.wire import entity_json, page_json
+from gateway.writes.scopes import parse_scope
 from schemas.scope import ENTITY_FIELDS
 
 _KINDS: Final = [field.removesuffix("_id") for field in ENTITY_FIELDS]

@@ -8,16 +8,16 @@ from typing import Final
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from gateway.auth import CALLER
-from gateway.feeds import StreamEndedError
-from gateway.jsonio import json_response
-from gateway.problems import not_found
-from gateway.readers import NOW, Reader
+from gateway.auth.middleware import CALLER
+from gateway.feeds.hub import StreamEndedError
+from gateway.feeds.readers import NOW, Reader
+from gateway.http.jsonio import json_response
+from gateway.http.problems import not_found
+from gateway.http.routing import Route
+from gateway.http.wire import event_json
 from gateway.routes.streaming import may_still_read, parse_feed
-from gateway.routing import Route
 from gateway.services import SERVICES
 from gateway.settings import GatewaySettings
-from gateway.wire import event_json
 
 NO_LONGER_ALLOWED: Final = "Your credential is no longer good."
 

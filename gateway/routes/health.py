@@ -7,9 +7,9 @@ from typing import Any, Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from gateway.auth import CALLER
-from gateway.jsonio import json_response
-from gateway.routing import Route
+from gateway.auth.middleware import CALLER
+from gateway.http.jsonio import json_response
+from gateway.http.routing import Route
 from gateway.services import SERVICES
 
 ORGANISATION: Final = "agentmem"

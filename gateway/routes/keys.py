@@ -9,11 +9,11 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from gateway.auth import CALLER
-from gateway.bodies import read_body, validated
-from gateway.jsonio import json_response
-from gateway.problems import invalid, not_found
-from gateway.routing import Route
+from gateway.auth.middleware import CALLER
+from gateway.http.bodies import read_body, validated
+from gateway.http.jsonio import json_response
+from gateway.http.problems import invalid, not_found
+from gateway.http.routing import Route
 from gateway.services import SERVICES
 from infra.postgres import ApiKey
 from infra.postgres.keys import DEFAULT_SCOPES, IssuedKey

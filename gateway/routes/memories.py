@@ -6,18 +6,18 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gateway.adding import parse_add
-from gateway.auth import CALLER
-from gateway.bodies import read_body, validated
-from gateway.changing import etag, parse_memory_id
-from gateway.idempotency import request_id_of
-from gateway.jsonio import check_bounds, json_response
-from gateway.problems import ApiError, not_found
-from gateway.querying import Moment, parse_list
-from gateway.routing import Route
-from gateway.scopes import read_filters
+from gateway.auth.middleware import CALLER
+from gateway.http.bodies import read_body, validated
+from gateway.http.jsonio import check_bounds, json_response
+from gateway.http.problems import ApiError, not_found
+from gateway.http.routing import Route
+from gateway.http.wire import STATUS, history_json, memory_json, page_json, results_json
+from gateway.search.querying import Moment, parse_list
 from gateway.services import SERVICES
-from gateway.wire import STATUS, history_json, memory_json, page_json, results_json
+from gateway.writes.adding import parse_add
+from gateway.writes.changing import etag, parse_memory_id
+from gateway.writes.idempotency import request_id_of
+from gateway.writes.scopes import read_filters
 
 
 async def add(request: web.Request) -> web.Response:

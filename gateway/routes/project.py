@@ -7,14 +7,14 @@ from typing import Any, Final, Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.auth import CALLER
-from gateway.bodies import read_body, refuse, validated
-from gateway.changing import parse_memory_id
-from gateway.jsonio import json_response
-from gateway.problems import ApiError, not_found
+from gateway.auth.middleware import CALLER
+from gateway.http.bodies import read_body, refuse, validated
+from gateway.http.jsonio import json_response
+from gateway.http.problems import ApiError, not_found
+from gateway.http.routing import Route
 from gateway.routes.health import ORGANISATION
-from gateway.routing import Route
 from gateway.services import SERVICES
+from gateway.writes.changing import parse_memory_id
 
 _PATH: Final = "/api/v1/orgs/organizations/{organisation}/projects/{project}/"
 _UNSUPPORTED: Final = ("decay", "memory_depth", "usecase_setting")

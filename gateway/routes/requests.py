@@ -6,12 +6,12 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.auth import CALLER
-from gateway.jsonio import json_response
-from gateway.querying import parse_page
-from gateway.routing import Route
+from gateway.auth.middleware import CALLER
+from gateway.http.jsonio import json_response
+from gateway.http.routing import Route
+from gateway.http.wire import outcome_json, page_json
+from gateway.search.querying import parse_page
 from gateway.services import SERVICES
-from gateway.wire import outcome_json, page_json
 
 
 async def list_requests(request: web.Request) -> web.Response:

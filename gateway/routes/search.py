@@ -6,13 +6,13 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.auth import CALLER
-from gateway.bodies import read_body
-from gateway.jsonio import json_response
-from gateway.querying import parse_search
-from gateway.routing import Route
+from gateway.auth.middleware import CALLER
+from gateway.http.bodies import read_body
+from gateway.http.jsonio import json_response
+from gateway.http.routing import Route
+from gateway.http.wire import memory_json
+from gateway.search.querying import parse_search
 from gateway.services import SERVICES
-from gateway.wire import memory_json
 
 
 async def search(request: web.Request) -> web.Response:

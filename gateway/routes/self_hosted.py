@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.http.routing import Route
 from gateway.routes import changes, memories, search
-from gateway.routing import Route
 
 ROUTES: Final = [
     Route("POST", "/memories", memories.add_and_wait, "write"),

@@ -7,9 +7,9 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.auth import CALLER, token_of
-from gateway.feeds import FeedFilter
-from gateway.problems import invalid
+from gateway.auth.middleware import CALLER, token_of
+from gateway.feeds.hub import FeedFilter
+from gateway.http.problems import invalid
 from gateway.services import SERVICES
 from schemas.events import EventType
 from schemas.problems import StoreUnavailableError

@@ -7,14 +7,14 @@ from typing import Annotated, Any, Final, Literal
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from gateway.auth import CALLER
-from gateway.bodies import read_body, validated
-from gateway.jsonio import json_response
-from gateway.problems import ApiError, invalid
-from gateway.routing import ANY, Route
+from gateway.auth.middleware import CALLER
+from gateway.auth.signing import TokenRefusedError
+from gateway.auth.tokens import TokenPair, Tokens
+from gateway.http.bodies import read_body, validated
+from gateway.http.jsonio import json_response
+from gateway.http.problems import ApiError, invalid
+from gateway.http.routing import ANY, Route
 from gateway.services import SERVICES
-from gateway.signing import TokenRefusedError
-from gateway.tokens import TokenPair, Tokens
 
 
 class _Login(BaseModel):

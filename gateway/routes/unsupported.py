@@ -6,8 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.problems import ApiError
-from gateway.routing import Route, find_route
+from gateway.http.problems import ApiError
+from gateway.http.routing import Route, find_route
 
 _PROJECTS: Final = "/api/v1/orgs/organizations/{organisation}/projects/"
 _NO_PROFILES: Final = "Profiles need a language model."

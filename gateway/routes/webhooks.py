@@ -8,12 +8,12 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from gateway.auth import CALLER
-from gateway.bodies import read_body, validated
-from gateway.jsonio import json_response
-from gateway.operands import ID_MAX
-from gateway.problems import ApiError, invalid, not_found
-from gateway.routing import Route
+from gateway.auth.middleware import CALLER
+from gateway.http.bodies import read_body, validated
+from gateway.http.jsonio import json_response
+from gateway.http.problems import ApiError, invalid, not_found
+from gateway.http.routing import Route
+from gateway.search.operands import ID_MAX
 from gateway.services import SERVICES
 from infra.webhooks import check_url, new_secret
 from schemas.scope import ENTITY_FIELDS

@@ -10,15 +10,15 @@ import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from gateway.auth import CALLER
-from gateway.feeds import FeedFilter, StreamEndedError
-from gateway.jsonio import dumps, loads_object
-from gateway.operands import ID_MAX
-from gateway.problems import ApiError
-from gateway.readers import NOW, Reader
+from gateway.auth.middleware import CALLER
+from gateway.feeds.hub import FeedFilter, StreamEndedError
+from gateway.feeds.readers import NOW, Reader
+from gateway.http.jsonio import dumps, loads_object
+from gateway.http.problems import ApiError
+from gateway.http.routing import Route
 from gateway.routes.events import NO_LONGER_ALLOWED
 from gateway.routes.streaming import make_filter, may_still_read
-from gateway.routing import Route
+from gateway.search.operands import ID_MAX
 from gateway.services import SERVICES
 from schemas.problems import StoreUnavailableError
 from schemas.scope import ENTITY_FIELDS

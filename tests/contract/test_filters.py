@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agents.items import Item
 from agents.stages.apply import apply
-from gateway.filters import parse_filter
+from gateway.search.filters import parse_filter
 from infra.postgres import Database, PostgresSettings
 from schemas.memories import Memory
 from schemas.requests import MemoryRequest

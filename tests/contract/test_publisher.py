@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gateway.publisher import Publisher
 from gateway.settings import GatewaySettings
 from gateway.threads import Call
-from gateway.waiters import Waiters
+from gateway.writes.publisher import Publisher
+from gateway.writes.waiters import Waiters
 from infra.postgres import Database, PostgresSettings
 from schemas.history import RequestStatus
 from schemas.problems import StoreUnavailableError

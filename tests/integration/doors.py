@@ -11,7 +11,7 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import unused_port
 
 from gateway.app import build_app
-from gateway.protocol import Runner
+from gateway.http.protocol import Runner
 from gateway.settings import GatewaySettings
 from infra.onnx import Embedder
 from infra.postgres import Database, PostgresSettings

@@ -6,8 +6,8 @@ import asyncio
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from gateway.adding import parse_add
-from gateway.idempotency import keyed_id
+from gateway.writes.adding import parse_add
+from gateway.writes.idempotency import keyed_id
 from schemas.events import outcome_event
 from schemas.history import RequestOutcome, RequestStatus
 from schemas.problems import DeadLetterReason

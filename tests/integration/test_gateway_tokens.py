@@ -16,8 +16,8 @@ from aiohttp.test_utils import TestServer
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from gateway import oidc
-from gateway.signing import Registry, SigningKeys
+from gateway.auth import oidc
+from gateway.auth.signing import Registry, SigningKeys
 from infra.onnx import Embedder
 from infra.postgres import PostgresSettings
 from tests.integration.doors import Door, doors

@@ -12,9 +12,9 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from gateway import search
-from gateway.filters import parse_filter
-from gateway.search import Found, Query, Searcher
+from gateway.search import searcher as search
+from gateway.search.filters import parse_filter
+from gateway.search.searcher import Found, Query, Searcher
 from gateway.threads import Call
 from infra.onnx import Embedder
 from infra.postgres import Database, PostgresSettings

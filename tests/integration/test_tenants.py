@@ -15,7 +15,7 @@ import pytest
 from yarl import URL
 
 from gateway import routes
-from gateway.routing import Route
+from gateway.http.routing import Route
 from gateway.services import SERVICES
 from tests.integration.gateway_world import World
 

@@ -15,7 +15,7 @@ from agentmem.cli import COMMANDS
 from agentmem.doctor.checks import all_checks
 from agentmem.exit_codes import ExitCode
 from agentmem.settings import Settings
-from gateway.problems import ApiError
+from gateway.http.problems import ApiError
 from schemas.events import EventType
 from schemas.headers import DeadLetterHeaders
 from schemas.problems import DeadLetterReason, FailureReason, RecordRejectedError

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from gateway.adding import parse_add
-from gateway.idempotency import keyed_id, part_id
-from gateway.jsonio import MAX_DEPTH, MAX_TEXT, loads_object
-from gateway.problems import ApiError
-from gateway.querying import parse_list, parse_search
+from gateway.http.jsonio import MAX_DEPTH, MAX_TEXT, loads_object
+from gateway.http.problems import ApiError
+from gateway.search.querying import parse_list, parse_search
+from gateway.writes.adding import parse_add
+from gateway.writes.idempotency import keyed_id, part_id
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
 

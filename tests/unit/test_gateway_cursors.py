@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.cursors import Cursors, InvalidCursorError
-from gateway.inbound import Positions, distance, furthest
+from gateway.feeds.cursors import Cursors, InvalidCursorError
+from gateway.feeds.inbound import Positions, distance, furthest
 
 KEY = secrets.token_bytes(32)
 CURSORS = Cursors(KEY, "ours", "memory-events")

@@ -10,13 +10,13 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from gateway.feeds import FeedFilter, Feeds, StreamEndedError
+from gateway.feeds.hub import FeedFilter, Feeds, StreamEndedError
+from gateway.feeds.inbound import Arrival
 from gateway.health import HealthMonitor
-from gateway.inbound import Arrival
-from gateway.problems import ApiError
-from gateway.progress import progress_of_events
+from gateway.http.problems import ApiError
 from gateway.routes.streaming import parse_feed
-from gateway.waiters import Waiters
+from gateway.writes.progress import progress_of_events
+from gateway.writes.waiters import Waiters
 from schemas.events import EventType, change_event, outcome_event
 from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
 from schemas.inbound import InboundEvent, decode_event

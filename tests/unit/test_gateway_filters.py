@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from gateway.filters import PARTS_MAX, parse_filter
-from gateway.problems import ApiError
-from gateway.selection import parse_selection
+from gateway.http.problems import ApiError
+from gateway.search.filters import PARTS_MAX, parse_filter
+from gateway.search.selection import parse_selection
 from schemas.filters import (
     AllOf,
     AnyOf,

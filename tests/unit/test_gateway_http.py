@@ -9,11 +9,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from gateway.access import access_middleware
-from gateway.auth import token_of
-from gateway.jsonio import json_response
-from gateway.problems import add_request_id, invalid, problems_middleware
-from gateway.routing import Route, add_routes
+from gateway.auth.middleware import token_of
+from gateway.http.access import access_middleware
+from gateway.http.jsonio import json_response
+from gateway.http.problems import add_request_id, invalid, problems_middleware
+from gateway.http.routing import Route, add_routes
 from schemas.problems import MisconfiguredError, StoreUnavailableError
 
 Client = TestClient[web.Request, web.Application]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.problems import ApiError
-from gateway.scopes import parse_scope
+from gateway.http.problems import ApiError
+from gateway.writes.scopes import parse_scope
 from schemas.scope import Scope
 
 

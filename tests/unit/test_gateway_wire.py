@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-from gateway.progress import Change, Progress, progress_of_rows
-from gateway.wire import event_json, history_json, memory_json
+from gateway.http.wire import event_json, history_json, memory_json
+from gateway.writes.progress import Change, Progress, progress_of_rows
 from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
 from schemas.memories import Memory
 from schemas.problems import FailureReason

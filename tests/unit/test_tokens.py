@@ -12,8 +12,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from gateway.claims import check_claims
-from gateway.signing import Registry, SigningKeys, TokenRefusedError
+from gateway.auth.claims import check_claims
+from gateway.auth.signing import Registry, SigningKeys, TokenRefusedError
 from schemas.problems import MisconfiguredError
 
 KIND = "at+jwt"

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import numpy as np
 
-from gateway.search import Query, Searcher
+from gateway.search.searcher import Query, Searcher
 from gateway.threads import Call
 from infra.onnx import Embedder, load_embedder
 from infra.postgres import Database

@@ -1,0 +1,1 @@
+"""Who is calling: API keys, our own tokens, those of an outside issuer."""

@@ -1,0 +1,1 @@
+"""From bodies to queries, and from queries to hits."""
