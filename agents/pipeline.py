@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from agents import failpoints
 from agents.preparing import Prepared, Preparing, spans_of
 from agents.storing import Check, Storing
 from agents.waiting import RevokedError, Waiting
@@ -89,6 +90,8 @@ class Pipeline:
             EVENT_LATENCY.observe(now - record.timestamp)
 
     async def _commit(self, batch: Batch, check: Check) -> None:
+        failpoints.passing("before-commit")
+
         async def commit() -> None:
             if not await self._stream.commit(batch.offsets):
                 raise RevokedError

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import structlog
 
+from agents import failpoints
 from agents.isolation import Isolation
 from agents.items import Applied, Item, Rejected
 from agents.preparing import Prepared, spans_of
@@ -87,13 +88,16 @@ class Storing:
 
         for item, error in await self._apply_isolation.run(items, apply_part):
             rejected.append(Rejected(item.record, error, APPLY, item))
+        failpoints.passing("after-apply")
         failed = await self._project_isolation.run(applied, project_part)
+        failpoints.passing("after-project")
         # Postgres holds the change, so its event is announced; the dead letter says that search lacks it.
         rejected += [Rejected(one.item.record, error, project.STAGE) for one, error in failed]
         with tracing.stage(announce.STAGE, spans_of(one.item for one in applied)):
             await self._waiting.out(announce.STAGE, partial(self._announcing.announce, applied), check)
         for one in rejected:
             await self._set_aside(one, check)
+        failpoints.passing("after-announce")
         repeated = sum(one.repeated for one in applied)
         RECORDS.labels("repeated").inc(repeated)
         RECORDS.labels("applied").inc(len(applied) - repeated)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
@@ -14,6 +15,7 @@ import faust
 import structlog
 import uvloop
 
+from agents import failpoints
 from agents.components import Components, Configuration, open_components
 from agents.health import health_server
 from agents.maintenance.republish import Republish
@@ -57,6 +59,7 @@ def run_worker(
     telemetry: TelemetrySettings,
 ) -> int:
     """Run a worker until SIGTERM or SIGINT; returns the exit code 0. See :func:`serve` for what it raises."""
+    failpoints.arm(os.environ)
     release = version("agentmem")
     BUILD.labels(release).set(1)
     with tracing(telemetry, "agentmem-worker", release):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
+from agents import failpoints
 from agents.stages.embed import EmbedStage, Vectors
 from infra.postgres import Database
 from infra.weaviate import Point, VectorIndex
@@ -36,6 +37,7 @@ class ProjectStage:
             rows = await asyncio.to_thread(self._database.current, pending)
             live = [row for row in rows.values() if row.deleted_at is None]
             gone = [id for id in pending if id not in rows or rows[id].deleted_at is not None]
+            failpoints.passing("before-upsert")
             if live:
                 await self._index.upsert(await self._points(live, vectors), verify=verify)
             if gone:
