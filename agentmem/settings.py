@@ -20,6 +20,7 @@ from infra.postgres.settings import PostgresSettings
 from infra.telemetry.tracing import TelemetrySettings
 from infra.weaviate.settings import WeaviateSettings
 from infra.webhooks.settings import WebhookSettings
+from schemas.live import Live
 from streams.settings import KafkaSettings, WindowSettings
 
 __all__ = ["LogSettings", "Settings", "SettingsError", "load_settings", "load_with_sources"]
@@ -30,7 +31,7 @@ class LogSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level shown.")
+    level: Live[Literal["debug", "info", "warning", "error"]] = Field("info", description="The least level shown.")
     format: Literal["auto", "text", "json"] = Field(
         "auto",
         description="text, or json with one object a line; auto is text on a terminal and json elsewhere.",

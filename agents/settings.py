@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.live import Live
+
 
 class WorkerSettings(BaseModel):
     """How a worker looks after itself."""
@@ -12,25 +14,25 @@ class WorkerSettings(BaseModel):
 
     host: str = Field("127.0.0.1", description="The address of the worker's health and metrics port.")
     port: int = Field(0, ge=0, le=65_535, description="The worker's health and metrics port; 0: none.")
-    watchdog_s: float = Field(
+    watchdog_s: Live[float] = Field(
         120.0,
         ge=10,
         le=86_400,
         description="A worker with work and all stores up that commits nothing for so many seconds ends.",
     )
-    republish_after_s: float = Field(
+    republish_after_s: Live[float] = Field(
         60.0,
         gt=0,
         le=86_400,
         description="A request that a gateway accepted this many seconds ago and that never arrived is published again.",  # noqa: E501
     )
-    sweep_interval_s: float = Field(
+    sweep_interval_s: Live[float] = Field(
         60.0,
         gt=0,
         le=86_400,
         description="How often, in seconds, recently changed memories are compared with the search index.",
     )
-    sweep_grace_s: float = Field(
+    sweep_grace_s: Live[float] = Field(
         10.0,
         ge=0,
         le=3_600,

@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from agents.settings import WorkerSettings
 from schemas.problems import StoreUnavailableError
 from streams.lag import GroupOffsets, LagReader
 
@@ -40,7 +41,7 @@ class Watchdog:
         steps: Callable[[], int],
         stores_up: Callable[[], Awaitable[bool]],
         report: Callable[[dict[int, int]], None],
-        limit_s: float,
+        settings: WorkerSettings,
     ) -> None:
         self._reader = reader
         self._mine = mine
@@ -48,7 +49,7 @@ class Watchdog:
         self._steps = steps
         self._stores_up = stores_up
         self._report = report
-        self._limit_s = limit_s
+        self._settings = settings
         self._seen: tuple[dict[int, int], int] = {}, 0
         self._progress_at = asyncio.get_running_loop().time()
 
@@ -83,8 +84,9 @@ class Watchdog:
         if seen != self._seen or not any(lag.values()) or self._waiting():
             self._progress_at = now
         self._seen = seen
-        if now - self._progress_at > self._limit_s:
+        limit_s = self._settings.watchdog_s
+        if now - self._progress_at > limit_s:
             raise StuckError(
                 f"{sum(lag.values())} records wait, no store is down, and nothing was committed for "
-                f"{self._limit_s:.0f} s: the worker ends, so that a fresh one can take over"
+                f"{limit_s:.0f} s: the worker ends, so that a fresh one can take over"
             )

@@ -212,7 +212,7 @@ def _watchdog(configuration: Configuration, components: Components, stream: Stre
         steps=lambda: waiting.steps + components.embedding.steps,
         stores_up=stores_up,
         report=report,
-        limit_s=configuration.worker.watchdog_s,
+        settings=configuration.worker,
     )
 
 

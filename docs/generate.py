@@ -26,6 +26,7 @@ from agentmem.settings import Settings
 from gateway.routes import ALL as ROUTES
 from schemas.events import EventBody, EventMemory
 from schemas.headers import DeadLetterHeaders, EventHeaders
+from schemas.live import is_live
 from schemas.operations import RULES
 from schemas.requests import MemoryRequest, Message
 
@@ -73,14 +74,24 @@ def operations() -> str:
 
 
 def settings(model: type[BaseModel] = Settings, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Each setting: name, environment variable, default, meaning."""
+    """Each setting: name, environment variable, default, whether it may change while a process runs, meaning."""
     for name, field in model.model_fields.items():
         here = (*path, name)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from settings(field.annotation, here)
         else:
             variable = "_".join(("AGENTMEM", *here)).upper()
-            yield f"`{'.'.join(here)}`", f"`{variable}`", _default(field), described(model, name, field)
+            yield (
+                f"`{'.'.join(here)}`",
+                f"`{variable}`",
+                _default(field),
+                _live(field),
+                described(model, name, field),
+            )
+
+
+def _live(field: FieldInfo) -> str:
+    return "yes" if is_live(field) else ""
 
 
 def _default(field: FieldInfo) -> str:
@@ -152,7 +163,9 @@ def block(name: str) -> str:
             return fields(next(model for model in models if model.__name__ == argument))
     blocks: dict[str, Any] = {
         "operations": operations,
-        "settings": lambda: table(("setting", "environment variable", "default", "meaning"), list(settings())),
+        "settings": lambda: table(
+            ("setting", "environment variable", "default", "live", "meaning"), list(settings())
+        ),
         "metrics": lambda: table(("metric", "kind", "labels", "meaning"), metrics()),
         "endpoints": lambda: table(("call", "the key needs", "what it does"), endpoints()),
         "commands": lambda: "\n\n".join(commands()),

@@ -16,6 +16,7 @@ from gateway.auth.keys import KeyCache
 from gateway.auth.middleware import auth_middleware
 from gateway.auth.oidc import OidcIssuer
 from gateway.auth.signing import SigningKeys
+from gateway.auth.strangers import Strangers
 from gateway.auth.tokens import Tokens
 from gateway.broker import Broker
 from gateway.connection import Connection
@@ -67,13 +68,13 @@ def build_app(
     call = Call(database_threads)
     tokens = _tokens(gateway, database, call)
     limiter = RateLimiter(gateway)
-    origins = Origins(gateway.cors_origins)
+    origins = Origins(gateway)
     oidc = OidcIssuer(gateway.oidc_policy) if gateway.oidc_policy else None
     index = VectorIndex(weaviate)
     producer = Producer(kafka)
     broker = Broker(kafka, Topics.of(kafka).events)
     waiters = Waiters()
-    feeds = Feeds(gateway.feed_queue, gateway.feed_queue_bytes)
+    feeds = Feeds(gateway)
 
     def deliver(arrival: Arrival) -> None:
         waiters.deliver(arrival.event)
@@ -89,10 +90,10 @@ def build_app(
     readers = Readers(
         feeds,
         listener,
-        CatchUps(kafka, Topics.of(kafka).events, gateway.catch_ups_max, gateway.catch_up_max_s),
+        CatchUps(kafka, Topics.of(kafka).events, gateway),
         TtlCache(cursor_key, _CURSOR_KEY_S).find,
         Topics.of(kafka).events,
-        gateway.feeds_max,
+        gateway,
     )
 
     async def open_index() -> None:
@@ -120,13 +121,12 @@ def build_app(
     kafka_connection = Connection("Kafka", open_kafka, probe_kafka)
     health = HealthMonitor(
         {"postgres": probe_database, "weaviate": index_connection.probe, "kafka": kafka_connection.probe},
-        gateway.probe_interval_s,
-        gateway.probe_timeout_s,
+        gateway,
     )
     app = web.Application(
         middlewares=[
             access_middleware,
-            problems_middleware(gateway.retry_after_s),
+            problems_middleware(gateway),
             cors_middleware(origins),
             auth_middleware,
             limits_middleware(gateway, limiter),
@@ -135,6 +135,7 @@ def build_app(
     )
     app[SERVICES] = Services(
         settings=gateway,
+        strangers=Strangers(gateway, limiter),
         database=database,
         call=call,
         authenticator=Authenticator(KeyCache(database, call, gateway.key_cache_s), tokens, oidc),

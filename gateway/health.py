@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from gateway.settings import GatewaySettings
 from infra.telemetry.metrics import COMPONENT_UP
 from schemas.problems import MisconfiguredError, StoreUnavailableError
 
@@ -29,10 +30,9 @@ class Health:
 class HealthMonitor:
     """Looks at each component again and again. A health call never waits for a component itself."""
 
-    def __init__(self, probes: Mapping[str, Probe], interval_s: float, timeout_s: float) -> None:
+    def __init__(self, probes: Mapping[str, Probe], settings: GatewaySettings) -> None:
         self._probes = probes
-        self._interval_s = interval_s
-        self._timeout_s = timeout_s
+        self._settings = settings
         self.components: dict[str, Health] = {name: Health(up=False) for name in probes}
 
     @property
@@ -53,15 +53,15 @@ class HealthMonitor:
                 log.warning("%s is down: %s", name, health.problem)
             COMPONENT_UP.labels(name).set(health.up)
             self.components[name] = health
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(self._settings.probe_interval_s)
 
     async def _look(self, probe: Probe) -> Health:
-        started = time.perf_counter()
+        started, timeout_s = time.perf_counter(), self._settings.probe_timeout_s
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 await probe()
         except TimeoutError:
-            return Health(False, problem=f"no answer within {self._timeout_s:g} s")
+            return Health(False, problem=f"no answer within {timeout_s:g} s")
         except (StoreUnavailableError, MisconfiguredError) as error:
             return Health(False, problem=str(error))
         return Health(True, round((time.perf_counter() - started) * 1000, 2))

@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.auth.authenticator import Authenticator
+from gateway.auth.strangers import Strangers
 from gateway.auth.tokens import Tokens
 from gateway.feeds.readers import Readers
 from gateway.health import HealthMonitor
@@ -27,6 +28,7 @@ class Services:
     database: Database
     call: Call
     authenticator: Authenticator
+    strangers: Strangers
     tokens: Tokens | None
     publisher: Publisher
     searcher: Searcher

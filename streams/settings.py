@@ -7,6 +7,8 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from schemas.live import Live
+
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
@@ -92,8 +94,8 @@ class WindowSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_records: int = Field(256, ge=1, le=10_000, description="Records in a batch at most.")
-    max_bytes: int = Field(4 * MIB, ge=KIB, description="Bytes of record values in a batch at most.")
-    max_wait_ms: float = Field(
+    max_records: Live[int] = Field(256, ge=1, le=10_000, description="Records in a batch at most.")
+    max_bytes: Live[int] = Field(4 * MIB, ge=KIB, description="Bytes of record values in a batch at most.")
+    max_wait_ms: Live[float] = Field(
         10.0, ge=0, le=60_000, description="How long a batch waits for more after its first record, in ms."
     )

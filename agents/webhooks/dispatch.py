@@ -58,8 +58,8 @@ class Dispatch:
 
     async def run_pruning(self) -> None:
         """Keep the log short, and give up what has waited too long, until cancelled."""
-        give_up_s, keep_s = self._settings.give_up_h * 3_600, self._settings.log_days * 86_400
         while True:
+            give_up_s, keep_s = self._settings.give_up_h * 3_600, self._settings.log_days * 86_400
             try:
                 pruned = await asyncio.to_thread(self._queue.prune, give_up_s, keep_s)
             except StoreUnavailableError as error:

@@ -27,15 +27,19 @@ async def auth_middleware(request: web.Request, handler: Handler) -> web.StreamR
     if route is not None and route.scope is None:
         return await handler(request)
     token = token_of(request.headers.get("Authorization"), request.headers.get("X-API-Key"))
-    caller = await request.app[SERVICES].authenticator.find(token) if token else None
-    if caller is None:
+    services = request.app[SERVICES]
+    await services.strangers.admit(request, token)
+    caller = await services.authenticator.find(token) if token else None
+    if token is None or caller is None:
         AUTH_FAILURES.inc()
+        await services.strangers.failed(request, token)
         raise ApiError(
             401,
             "unauthorized",
             "The API key is missing or not valid: send 'Authorization: Token <key>' or 'X-API-Key: <key>'.",
             headers={"WWW-Authenticate": 'Bearer realm="agentmem"'},
         )
+    services.strangers.passed(token)
     if route is not None and route.scope != ANY and route.scope not in caller.scopes:
         raise ApiError(403, "forbidden", f"This API key does not have the scope '{route.scope}'.")
     request[CALLER] = caller

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from gateway.feeds.hub import TOO_SLOW, StreamEndedError
 from gateway.feeds.inbound import Positions
 from gateway.http.problems import ApiError
+from gateway.settings_feeds import FeedSettings
 from infra.telemetry.metrics import CATCH_UPS, FEEDS_CUT_OFF
 from schemas.problems import StoreUnavailableError
 from streams.security import client_options
@@ -57,11 +58,10 @@ class CatchUp:
 class CatchUps:
     """The gateway's catch-up readers, so many at most."""
 
-    def __init__(self, settings: KafkaSettings, topic: str, limit: int, max_s: float) -> None:
-        self._settings = settings
+    def __init__(self, kafka: KafkaSettings, topic: str, settings: FeedSettings) -> None:
+        self._kafka = kafka
         self._topic = topic
-        self._limit = limit
-        self._max_s = max_s
+        self._settings = settings
         self._open = 0
 
     async def open(self, start: Positions | None, partitions: int) -> CatchUp:
@@ -69,7 +69,7 @@ class CatchUps:
 
         Raises ``ApiError``: 503 when all places are taken, 410 when the log no longer has what follows ``start``.
         """
-        if self._open >= self._limit:
+        if self._open >= self._settings.catch_ups_max:
             raise ApiError(
                 503,
                 "too_many_catch_ups",
@@ -77,8 +77,8 @@ class CatchUps:
                 headers={"Retry-After": "5"},
             )
         consumer = AIOKafkaConsumer(
-            **client_options(self._settings),
-            request_timeout_ms=int(self._settings.request_timeout_s * 1000),
+            **client_options(self._kafka),
+            request_timeout_ms=int(self._kafka.request_timeout_s * 1000),
             max_partition_fetch_bytes=CLIENT_MAX_BYTES,
             fetch_max_bytes=_FETCH_BYTES,
             enable_auto_commit=False,
@@ -94,7 +94,7 @@ class CatchUps:
             if isinstance(error, KafkaError):
                 raise StoreUnavailableError("Kafka", repr(error)) from error
             raise
-        return CatchUp(self, consumer, positions, self._max_s)
+        return CatchUp(self, consumer, positions, self._settings.catch_up_max_s)
 
     def count(self, change: int) -> None:
         """Take a place, or give it free."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.feeds.inbound import Arrival
+from gateway.settings_feeds import FeedSettings
 from infra.telemetry.metrics import FEEDS_CUT_OFF
 from schemas.events import EventType
 from schemas.inbound import InboundEvent
@@ -90,17 +91,21 @@ class Feed:
 class Feeds:
     """All live streams of this gateway, by project."""
 
-    def __init__(self, capacity: int, capacity_bytes: int) -> None:
-        self.capacity = capacity
-        self._capacity_bytes = capacity_bytes
+    def __init__(self, settings: FeedSettings) -> None:
+        self._settings = settings
         self._feeds: dict[str, set[Feed]] = {}
+
+    @property
+    def capacity(self) -> int:
+        """How many events may wait for a new reader."""
+        return self._settings.feed_queue
 
     def __len__(self) -> int:
         return sum(map(len, self._feeds.values()))
 
     def attach(self, wanted: FeedFilter) -> Feed:
         """A queue of all that comes from now on, until it is detached."""
-        feed = Feed(wanted, self.capacity, self._capacity_bytes)
+        feed = Feed(wanted, self._settings.feed_queue, self._settings.feed_queue_bytes)
         self._feeds.setdefault(wanted.project, set()).add(feed)
         return feed
 

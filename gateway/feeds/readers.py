@@ -20,6 +20,7 @@ from gateway.feeds.hub import STOPPING, Feed, FeedFilter, Feeds, StreamEndedErro
 from gateway.feeds.inbound import Positions, distance, furthest
 from gateway.feeds.listener import EventListener
 from gateway.http.problems import ApiError, invalid
+from gateway.settings_feeds import FeedSettings
 from infra.telemetry.metrics import FEEDS
 from schemas.inbound import InboundEvent, decode_event
 from schemas.problems import StoreUnavailableError
@@ -137,14 +138,14 @@ class Readers:
         catch_ups: CatchUps,
         key_of: Callable[[str], Awaitable[bytes | None]],
         topic: str,
-        limit: int,
+        settings: FeedSettings,
     ) -> None:
         self._feeds = feeds
         self._listener = listener
         self._catch_ups = catch_ups
         self._key_of = key_of
         self._topic = topic
-        self._limit = limit
+        self._settings = settings
         self._open = 0
         #: Set when the gateway stops.
         self.stopping = asyncio.Event()
@@ -156,7 +157,7 @@ class Readers:
         Raises ``ApiError``: 400 for what is no cursor of this project, 410 for one that is too old, 503 when there
         are as many readers as this gateway takes. Raises ``StoreUnavailableError`` when Kafka cannot be reached.
         """
-        if self._open >= self._limit:
+        if self._open >= self._settings.feeds_max:
             raise ApiError(
                 503, "too_many_streams", "Too many event streams are open.", headers={"Retry-After": "10"}
             )

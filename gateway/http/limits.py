@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -11,11 +10,10 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gateway.auth.caller import CALLER
 from gateway.http.problems import ApiError
-from gateway.http.ratelimit import RateLimiter, Standing
+from gateway.http.ratelimit import STANDINGS, RateLimiter, refuse
 from gateway.settings_limits import LimitSettings
-from infra.telemetry.metrics import CONNECTIONS_SLOW, RATE_LIMITED
+from infra.telemetry.metrics import CONNECTIONS_SLOW
 
-_STANDINGS: Final = web.RequestKey("standings", list[Standing])
 _DEADLINE: Final = web.RequestKey("deadline", asyncio.Timeout)
 
 
@@ -25,9 +23,8 @@ def limits_middleware(settings: LimitSettings, limiter: RateLimiter) -> Middlewa
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if (caller := request.get(CALLER)) is not None:
-            standings = list(await limiter.count(caller))
-            request[_STANDINGS] = standings
-            _refuse(standings)
+            request[STANDINGS] = standings = await limiter.count(caller)
+            refuse(standings)
         try:
             async with asyncio.timeout(settings.call_timeout_s) as deadline:
                 request[_DEADLINE] = deadline
@@ -43,25 +40,11 @@ def limits_middleware(settings: LimitSettings, limiter: RateLimiter) -> Middlewa
 
 async def add_rate_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler: every answer says how many calls are left; a stream has no end to be late for."""
-    if standings := request.get(_STANDINGS):
+    if standings := request.get(STANDINGS):
         response.headers["RateLimit-Policy"] = ", ".join(standing.policy.header for standing in standings)
         response.headers["RateLimit"] = ", ".join(standing.header for standing in standings)
     if not isinstance(response, web.Response) and (deadline := request.get(_DEADLINE)) is not None:
         deadline.reschedule(None)
-
-
-def _refuse(standings: Sequence[Standing]) -> None:
-    for standing in standings:
-        if not standing.allowed:
-            RATE_LIMITED.labels(standing.policy.name).inc()
-            policy = standing.policy
-            raise ApiError(
-                429,
-                "rate_limited",
-                f"This {policy.name} may make {policy.quota} calls in {policy.window_s} s; "
-                f"try again in {standing.reset_s} s.",
-                headers={"Retry-After": str(standing.reset_s)},
-            )
 
 
 async def _read_body(request: web.Request, timeout_s: float) -> None:

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gateway.http.jsonio import dumps
 from gateway.http.routing import route_label
+from gateway.settings import GatewaySettings
 from infra.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from schemas.problems import MisconfiguredError, StoreUnavailableError
 
@@ -82,7 +83,7 @@ def problem_response(request: web.Request, problem: ApiError) -> web.Response:
     )
 
 
-def problems_middleware(retry_after_s: int) -> Middleware:
+def problems_middleware(settings: GatewaySettings) -> Middleware:
     """Counts each call, and turns every failure into a problem; inside of the access log, which gives the id."""
 
     @web.middleware
@@ -92,7 +93,7 @@ def problems_middleware(retry_after_s: int) -> Middleware:
         try:
             response = await handler(request)
         except _EXPECTED as error:
-            response = problem_response(request, _as_problem(error, retry_after_s))
+            response = problem_response(request, _as_problem(error, settings.retry_after_s))
         except Exception:
             if request.transport is None:
                 raise  # the caller has gone: nobody is left to be told

@@ -26,11 +26,11 @@ _LINGER_S: Final = 2.0
 class Protocol(RequestHandler):
     """One connection. It is closed when a request's header takes too long, and answers nonsense with a problem."""
 
-    __slots__ = ("_header_handle", "_header_timeout_s")
+    __slots__ = ("_header_handle", "_settings")
 
-    def __init__(self, *args: Any, header_timeout_s: float, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, settings: LimitSettings, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._header_timeout_s = header_timeout_s
+        self._settings = settings
         self._header_handle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -81,7 +81,7 @@ class Protocol(RequestHandler):
         return response
 
     def _await_header(self) -> None:
-        self._header_handle = self._loop.call_later(self._header_timeout_s, self._header_is_late)
+        self._header_handle = self._loop.call_later(self._settings.header_timeout_s, self._header_is_late)
 
     def _header_arrived(self) -> None:
         if self._header_handle is not None:
@@ -105,10 +105,10 @@ class Server(web.Server):
     def __init__(self, server: web.Server, settings: LimitSettings) -> None:
         super().__init__(server.request_handler, request_factory=server.request_factory, **server._kwargs)
         self.connections_max = settings.connections_max
-        self._header_timeout_s = settings.header_timeout_s
+        self._settings = settings
 
     def __call__(self) -> RequestHandler:
-        return Protocol(self, loop=self._loop, header_timeout_s=self._header_timeout_s, **self._kwargs)
+        return Protocol(self, loop=self._loop, settings=self._settings, **self._kwargs)
 
 
 class Runner(web.AppRunner):

@@ -1,4 +1,4 @@
-"""Rate limits by API key and by project: counted in Redis for all gateways together, or here alone."""
+"""Rate limits: calls are counted in Redis for all gateways together, or here alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from aiohttp import web
 from limits import RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
@@ -17,8 +18,9 @@ from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from gateway.auth.caller import Caller
+from gateway.http.problems import ApiError
 from gateway.settings_limits import LimitSettings
-from infra.telemetry.metrics import RATE_LIMIT_LOCAL
+from infra.telemetry.metrics import RATE_LIMIT_LOCAL, RATE_LIMITED
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 _REDIS_TIMEOUT_S: Final = 0.25
 #: How long each gateway counts alone after Redis failed, before it asks again.
 _REDIS_PAUSE_S: Final = 5.0
+#: Where the caller stands, for the headers of its answer.
+STANDINGS: Final = web.RequestKey("standings", list["Standing"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ class Policy:
     name: str
     quota: int
     window_s: int
+
+    @property
+    def what(self) -> str:
+        """What is counted."""
+        return "calls without a good credential" if self.name == "address" else "calls"
 
     @property
     def header(self) -> str:
@@ -58,14 +67,10 @@ class Standing:
 
 
 class RateLimiter:
-    """Counts each call of a caller against every policy that is on."""
+    """Counts calls. The settings are read at each call: new limits count at once."""
 
     def __init__(self, settings: LimitSettings) -> None:
-        quotas = {"key": settings.rate_key, "project": settings.rate_project}
-        self.policies = [Policy(name, quota, settings.rate_window_s) for name, quota in quotas.items() if quota]
-        self._items = {
-            policy.name: RateLimitItemPerSecond(policy.quota, policy.window_s) for policy in self.policies
-        }
+        self._settings = settings
         self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared: SlidingWindowCounterRateLimiter | None = None
         self._redis: ConnectionPool | None = None
@@ -83,37 +88,72 @@ class RateLimiter:
             )
             self._shared = SlidingWindowCounterRateLimiter(storage)
 
-    async def count(self, caller: Caller) -> Sequence[Standing]:
-        """Count one call; it may go on when every standing is ``allowed``."""
-        if self._shared is not None and time.monotonic() >= self._pause_until:
-            try:
-                return await self._count(self._shared, caller)
-            except (RedisError, OSError, TimeoutError) as error:
-                self._pause_until = time.monotonic() + _REDIS_PAUSE_S
-                log.warning("Redis does not count calls, each gateway counts alone for now: %s", error)
-        if self._shared is not None:
-            RATE_LIMIT_LOCAL.inc()
-        return await self._count(self._local, caller)
+    async def count(self, caller: Caller) -> list[Standing]:
+        """Count a call against every policy of its caller; it may go on when every standing is ``allowed``."""
+        settings = self._settings
+        counted = {
+            Policy("key", settings.rate_key, settings.rate_window_s): (caller.project, caller.id),
+            Policy("project", settings.rate_project, settings.rate_window_s): (caller.project,),
+        }
+        standings: list[Standing] = []
+        for policy, who in counted.items():
+            if policy.quota:
+                standings.append(await self._standing(policy, who, count=True))
+                if not standings[-1].allowed:
+                    break  # a call that one policy refuses must not use up the others
+        return standings
+
+    async def count_stranger(self, address: str) -> list[Standing]:
+        """Count a call without a good credential."""
+        return await self._stranger(address, count=True)
+
+    async def look_at_stranger(self, address: str) -> list[Standing]:
+        """Where an address stands, without counting anything."""
+        return await self._stranger(address, count=False)
 
     async def close(self) -> None:
         """Disconnect from Redis."""
         if self._redis is not None:
             await self._redis.aclose()
 
-    async def _count(self, limiter: SlidingWindowCounterRateLimiter, caller: Caller) -> list[Standing]:
-        standings: list[Standing] = []
-        for policy in self.policies:
-            item = self._items[policy.name]
-            allowed = await limiter.hit(item, *_who(policy, caller))
-            stats = await limiter.get_window_stats(item, *_who(policy, caller))
-            reset_s = max(1, math.ceil(stats.reset_time - time.time()))
-            standings.append(Standing(policy, allowed, stats.remaining if allowed else 0, reset_s))
-            if not allowed:
-                break  # a call that one policy refuses must not use up the others
-        return standings
+    async def _stranger(self, address: str, *, count: bool) -> list[Standing]:
+        policy = Policy("address", self._settings.rate_address, self._settings.rate_window_s)
+        return [await self._standing(policy, (address,), count=count)] if policy.quota else []
+
+    async def _standing(self, policy: Policy, who: Sequence[str], *, count: bool) -> Standing:
+        if self._shared is not None and time.monotonic() >= self._pause_until:
+            try:
+                return await _ask(self._shared, policy, who, count=count)
+            except (RedisError, OSError, TimeoutError) as error:
+                self._pause_until = time.monotonic() + _REDIS_PAUSE_S
+                log.warning("Redis does not count calls, each gateway counts alone for now: %s", error)
+        if self._shared is not None:
+            RATE_LIMIT_LOCAL.inc()
+        return await _ask(self._local, policy, who, count=count)
 
 
-def _who(policy: Policy, caller: Caller) -> tuple[str, ...]:
+def refuse(standings: Sequence[Standing]) -> None:
+    """A 429 when one of them does not allow the call."""
+    for standing in standings:
+        if not standing.allowed:
+            policy = standing.policy
+            RATE_LIMITED.labels(policy.name).inc()
+            raise ApiError(
+                429,
+                "rate_limited",
+                f"This {policy.name} may make {policy.quota} {policy.what} in {policy.window_s} s; "
+                f"try again in {standing.reset_s} s.",
+                headers={"Retry-After": str(standing.reset_s)},
+            )
+
+
+async def _ask(
+    limiter: SlidingWindowCounterRateLimiter, policy: Policy, who: Sequence[str], *, count: bool
+) -> Standing:
+    item = RateLimitItemPerSecond(policy.quota, policy.window_s)
     # The library joins the parts with slashes, which names may hold too.
-    parts = (caller.project,) if policy.name == "project" else (caller.project, caller.id)
-    return policy.name, *(quote(part, safe="") for part in parts)
+    parts = policy.name, *(quote(part, safe="") for part in who)
+    allowed = await (limiter.hit if count else limiter.test)(item, *parts)
+    stats = await limiter.get_window_stats(item, *parts)
+    reset_s = max(1, math.ceil(stats.reset_time - time.time()))
+    return Standing(policy, allowed, stats.remaining if allowed else 0, reset_s)

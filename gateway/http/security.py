@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
+
+from gateway.settings_limits import LimitSettings
 
 _METHODS: Final = "GET, POST, PUT, DELETE"
 _HEADERS: Final = (
@@ -29,18 +32,24 @@ _ALWAYS: Final = {
 class Origins:
     """Which web sites' scripts may call."""
 
-    def __init__(self, listed: str) -> None:
-        self._listed = {origin.strip().rstrip("/") for origin in listed.split(",") if origin.strip()}
+    def __init__(self, settings: LimitSettings) -> None:
+        self._settings = settings
 
     def __bool__(self) -> bool:
-        return bool(self._listed)
+        return bool(_listed(self._settings.cors_origins))
 
     def allowed(self, origin: str | None) -> str | None:
         """What ``Access-Control-Allow-Origin`` says to this origin; None when it may not call."""
         if origin is None:
             return None
         # Credentials travel in headers that a script sets itself, so * opens nothing that a cookie would.
-        return "*" if "*" in self._listed else origin if origin in self._listed else None
+        listed = _listed(self._settings.cors_origins)
+        return "*" if "*" in listed else origin if origin in listed else None
+
+
+@lru_cache(maxsize=4)
+def _listed(origins: str) -> frozenset[str]:
+    return frozenset(origin.strip().rstrip("/") for origin in origins.split(",") if origin.strip())
 
 
 def cors_middleware(origins: Origins) -> Middleware:

@@ -40,21 +40,21 @@ async def login(request: web.Request) -> web.Response:
 async def refresh(request: web.Request) -> web.Response:
     """The next pair of tokens. A refresh token works once: used again, it ends the login."""
     tokens = _tokens(request)
-    given = validated(_Refresh, await read_body(request)).refresh_token
+    given = await _refresh_token(request)
     try:
         return _pair_response(tokens, await tokens.refresh(given))
     except TokenRefusedError as error:
-        raise _refused() from error
+        raise await _refused(request) from error
 
 
 async def revoke(request: web.Request) -> web.Response:
     """End the login of a refresh token: every gateway refuses its tokens within seconds."""
     tokens = _tokens(request)
-    given = validated(_Refresh, await read_body(request)).refresh_token
+    given = await _refresh_token(request)
     try:
         await tokens.revoke(given)
     except TokenRefusedError as error:
-        raise _refused() from error
+        raise await _refused(request) from error
     return json_response({"status": "revoked"})
 
 
@@ -86,7 +86,13 @@ def _pair_response(tokens: Tokens, pair: TokenPair) -> web.Response:
     )
 
 
-def _refused() -> ApiError:
+async def _refresh_token(request: web.Request) -> str:
+    await request.app[SERVICES].strangers.admit(request, None)
+    return validated(_Refresh, await read_body(request)).refresh_token
+
+
+async def _refused(request: web.Request) -> ApiError:
+    await request.app[SERVICES].strangers.failed(request, None)
     return ApiError(401, "invalid_token", "The refresh token is not good: log in with the API key again.")
 
 

@@ -72,7 +72,9 @@ HTTP_SECONDS: Final = Histogram(
 )
 AUTH_FAILURES: Final = Counter("agentmem_gateway_auth_failures_total", "Calls without a valid API key.")
 RATE_LIMITED: Final = Counter(
-    "agentmem_gateway_rate_limited_total", "Calls refused as there were too many, by policy.", ("policy",)
+    "agentmem_gateway_rate_limited_total",
+    "Calls refused as there were too many, by policy: key, project or address.",
+    ("policy",),
 )
 RATE_LIMIT_LOCAL: Final = Counter(
     "agentmem_gateway_rate_limit_local_total", "Calls counted by this gateway alone, as Redis did not answer."

@@ -36,6 +36,7 @@ SETTINGS = GatewaySettings(
     feed_queue=50,
     feed_send_timeout_s=1,
     retry_after_s=3,
+    rate_address=10_000,
 )
 
 

@@ -15,6 +15,8 @@ from gateway.feeds.inbound import Arrival
 from gateway.health import HealthMonitor
 from gateway.http.problems import ApiError
 from gateway.routes.streaming import parse_feed
+from gateway.settings import GatewaySettings
+from gateway.settings_feeds import FeedSettings
 from gateway.writes.progress import progress_of_events
 from gateway.writes.waiters import Waiters
 from schemas.events import EventType, change_event, outcome_event
@@ -122,7 +124,7 @@ def arrived(offset: int = 0, text: str = "hello") -> Arrival:
 
 
 async def test_a_slow_reader_is_cut_off_alone() -> None:
-    feeds = Feeds(capacity=2, capacity_bytes=1_000_000)
+    feeds = Feeds(FeedSettings(feed_queue=2))
     slow, quick, foreign = (feeds.attach(FeedFilter(project)) for project in ("p", "p", "q"))
     for offset in range(3):
         feeds.deliver(arrived(offset))
@@ -142,7 +144,7 @@ async def test_a_slow_reader_is_cut_off_alone() -> None:
 
 
 async def test_what_waits_for_a_reader_is_bounded_by_bytes() -> None:
-    feeds = Feeds(capacity=10, capacity_bytes=10_000)
+    feeds = Feeds(FeedSettings(feed_queue=10, feed_queue_bytes=10_000))
     feed = feeds.attach(FeedFilter("p"))
     feeds.deliver(arrived(0, "x" * 20_000))
     assert (await feed.next()).offset == 0
@@ -170,7 +172,7 @@ async def test_health_follows_its_components() -> None:
         if answers and (answer := answers.pop(0)) is not None:
             raise answer
 
-    monitor = HealthMonitor({"kafka": probe}, interval_s=0.01, timeout_s=1)
+    monitor = HealthMonitor({"kafka": probe}, GatewaySettings(probe_interval_s=0.01, probe_timeout_s=1))
     assert not monitor.ready
     task = asyncio.create_task(monitor.run())
     async with asyncio.timeout(5):

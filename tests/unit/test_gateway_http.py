@@ -14,6 +14,7 @@ from gateway.http.access import access_middleware
 from gateway.http.jsonio import json_response
 from gateway.http.problems import add_request_id, invalid, problems_middleware
 from gateway.http.routing import Route, add_routes
+from gateway.settings import GatewaySettings
 from schemas.problems import MisconfiguredError, StoreUnavailableError
 
 Client = TestClient[web.Request, web.Application]
@@ -33,7 +34,8 @@ async def _fail(request: web.Request) -> web.Response:
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    app = web.Application(middlewares=[access_middleware, problems_middleware(7)], client_max_size=100)
+    problems = problems_middleware(GatewaySettings(retry_after_s=7))
+    app = web.Application(middlewares=[access_middleware, problems], client_max_size=100)
     add_routes(
         app,
         [

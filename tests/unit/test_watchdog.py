@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agents.settings import WorkerSettings
 from agents.watchdog import StuckError, Watchdog
 from streams.lag import GroupOffsets, LagReader
 from streams.settings import KafkaSettings
@@ -29,7 +30,7 @@ class World:
             steps=lambda: self.steps,
             stores_up=self.up,
             report=lambda lag: setattr(self, "reported", lag),
-            limit_s=100,
+            settings=WorkerSettings(watchdog_s=100),
         )
 
     async def up(self) -> bool:

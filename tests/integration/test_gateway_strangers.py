@@ -1,0 +1,107 @@
+"""Callers without a good credential: counted by their address, and refused when they try too often."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from joserfc.jwk import OKPKey
+
+from infra.onnx import Embedder
+from infra.postgres import PostgresSettings
+from tests.integration.doors import Door, doors
+from tests.integration.gateway_world import eventually
+
+PING = "/v1/ping/"
+
+
+def wrong() -> str:
+    return f"am_{uuid4().hex}"
+
+
+async def tried(door: Door, token: str | None, path: str = PING, **headers: str) -> tuple[int, dict[str, str]]:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    sent |= {"X-API-Key": token} if token else {}
+    async with door.session.get(door.url + path, headers=sent) as response:
+        return response.status, dict(response.headers)
+
+
+async def test_guessing_keys_comes_to_an_end(postgres_settings: PostgresSettings, embedder: Embedder) -> None:
+    async with doors(postgres_settings, embedder, rate_address=3, rate_window_s=3600) as [door]:
+        known, new = (door.database.create_api_key("ours", name) for name in ("known", "new"))
+        assert (await tried(door, known))[0] == 200
+        status, headers = await tried(door, wrong())
+        assert status == 401
+        assert headers["RateLimit-Policy"] == '"address";q=3;w=3600'
+        assert headers["RateLimit"].startswith('"address";r=2;t=')
+        # A path that is not there is no way around it, nor is having no credential at all.
+        assert (await tried(door, None))[0] == 401
+        assert (await tried(door, wrong(), "/nowhere"))[0] == 401
+        for token in (wrong(), None, new):
+            status, headers = await tried(door, token)
+            assert status == 429
+            assert 1 <= int(headers["Retry-After"]) <= 3600
+            assert headers["RateLimit"].startswith('"address";r=0;t=')
+        assert (await door.answer("GET", PING, wrong()))[1]["code"] == "rate_limited"
+        # Who is known here goes on, and so does whoever looks at the gateway's health.
+        assert (await tried(door, known))[0] == 200
+        assert (await tried(door, None, "/health/live"))[0] == 200
+
+
+async def test_a_key_that_was_good_is_a_strangers_when_it_ends(
+    postgres_settings: PostgresSettings, embedder: Embedder
+) -> None:
+    async with doors(postgres_settings, embedder, rate_address=2, rate_window_s=3600) as [door]:
+        token = door.database.create_api_key("ours", "x")
+        assert (await tried(door, token))[0] == 200
+        [key] = door.database.credentials.keys("ours")
+        door.database.credentials.revoke_key("ours", key.id)
+
+        async def status(wanted: int) -> bool:
+            return (await tried(door, token))[0] == wanted
+
+        await eventually(lambda: status(401))
+        await eventually(lambda: status(429))
+
+
+async def test_the_wait_that_was_said_is_enough(postgres_settings: PostgresSettings, embedder: Embedder) -> None:
+    async with doors(postgres_settings, embedder, rate_address=1, rate_window_s=1) as [door]:
+        token = door.database.create_api_key("ours", "x")
+
+        async def status(sent: str, wanted: int) -> bool:
+            return (await tried(door, sent))[0] == wanted
+
+        await eventually(lambda: status(wrong(), 429))
+        await eventually(lambda: status(token, 200))
+
+
+async def test_behind_a_proxy_each_caller_has_an_address(
+    postgres_settings: PostgresSettings, embedder: Embedder
+) -> None:
+    limits = {"rate_address": 1, "rate_window_s": 3600}
+    async with doors(postgres_settings, embedder, trusted_proxies="127.0.0.0/8", **limits) as [door]:
+        one, two = {"X_Forwarded_For": "203.0.113.1"}, {"X_Forwarded_For": "203.0.113.2"}
+        # What the caller itself wrote into the header stands on the left, and counts for nothing.
+        forged = {"X_Forwarded_For": "198.51.100.7, 203.0.113.1"}
+        assert [(await tried(door, wrong(), **at))[0] for at in (one, one, forged, two)] == [401, 429, 429, 401]
+    async with doors(postgres_settings, embedder, **limits) as [door]:
+        assert [(await tried(door, wrong(), **at))[0] for at in (one, two)] == [401, 429]
+
+
+async def test_refresh_tokens_cannot_be_guessed_for_ever(
+    postgres_settings: PostgresSettings, embedder: Embedder, tmp_path: Path
+) -> None:
+    signing = OKPKey.generate_key("Ed25519", {"kid": "k1"})
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [signing.as_dict(private=True)]}))
+    settings: dict[str, Any] = {
+        "token_keys_file": tmp_path / "keys.json",
+        "rate_address": 2,
+        "rate_window_s": 3600,
+    }
+    async with doors(postgres_settings, embedder, **settings) as [door]:
+        for path in ("/v1/tokens/refresh/", "/v1/tokens/revoke/"):
+            assert (await door.answer("POST", path, body={"refresh_token": "a.b.c"}))[0] == 401
+        for path in ("/v1/tokens/refresh/", "/v1/tokens/revoke/"):
+            assert (await door.answer("POST", path, body={"refresh_token": "a.b.c"}))[0] == 429
