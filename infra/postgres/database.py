@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from infra.postgres import reads
+from infra.postgres.audit import Audit
 from infra.postgres.browsing import Browsing
 from infra.postgres.credentials import Credentials
 from infra.postgres.engine import make_engine
@@ -48,6 +49,7 @@ class Database:
     def __init__(self, settings: PostgresSettings, *, walled: bool = False) -> None:
         self._walled = walled
         self._engine = make_engine(settings, role=settings.gateway_role if walled else None)
+        self.audit = Audit(self._connection)
         self.credentials = Credentials(self._connection)
         self.browsing = Browsing(self._connection)
         self.projects = Projects(self._connection)

@@ -12,6 +12,7 @@ from schemas.problems import MisconfiguredError
 
 #: What the gateway does with each table. A table that is not named here is closed to it.
 GRANTS: Final = {
+    "audit": "SELECT, INSERT",
     "projects": "SELECT, INSERT",
     "api_keys": "SELECT, INSERT, UPDATE",
     "token_families": "SELECT, INSERT, UPDATE, DELETE",

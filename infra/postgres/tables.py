@@ -112,6 +112,9 @@ memories: Final = Table(
     Column("vector", ARRAY(REAL)),
     # When the row was last written, by the database's clock: what the sweep goes by.
     _time("changed_at"),
+    Index(
+        "memories_expiring", "expires_at", postgresql_where=text("deleted_at IS NULL AND expires_at IS NOT NULL")
+    ),
     Index("memories_user", "project", "user_id", "created_at", postgresql_where=_LIVE),
     Index("memories_agent", "project", "agent_id", "created_at", postgresql_where=_LIVE),
     Index("memories_app", "project", "app_id", "created_at", postgresql_where=_LIVE),
@@ -134,6 +137,12 @@ memory_history: Final = Table(
     Column("index", Integer, nullable=False),
     _time("recorded_at"),
     UniqueConstraint("project", "request_id", "index", name="memory_history_request"),
+    # For what a scope was at a past moment. Most memories have one or two of the four ids.
+    *(
+        Index(f"memory_history_{kind}", "project", id, "recorded_at", postgresql_where=text(f"{id} IS NOT NULL"))
+        for kind, id in ((kind, f"{kind}_id") for kind in ("user", "agent", "app", "run"))
+    ),
+    Index("memory_history_project", "project", "recorded_at"),
 )
 
 requests: Final = Table(
@@ -172,6 +181,22 @@ memory_feedback: Final = Table(
     Column("feedback", Text, nullable=False),
     Column("reason", Text),
     _time("recorded_at"),
+)
+
+# What operators did by hand. Nothing in it is changed or removed: a trigger sees to that.
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("project", Text),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    # Never what a memory or a record holds: an entry outlives both.
+    Column("detail", JSONB, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=FetchedValue()),
+    Index("audit_subject", "subject"),
+    Index("audit_recent", "recorded_at"),
 )
 
 webhooks: Final = Table(
