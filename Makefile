@@ -11,7 +11,7 @@ LOCK := $(COMPILE) pyproject.toml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint types imports unit bench bench-recall lock clean
+.PHONY: help run test lint types imports unit bench bench-recall chaos lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -34,6 +34,9 @@ imports: $(VENV)/.installed-dev ## which package may import which
 
 unit: $(VENV)/.installed-dev ## the tests that need no stores
 	$(BIN)/pytest tests/unit
+
+chaos: $(VENV)/.installed-dev ## the fault matrix, an hour; CASE=name for one; ARGS="--seed N"
+	$(BIN)/pytest tests/chaos --matrix --quiet --show-capture no $(addprefix --only ,$(CASE)) $(ARGS)
 
 bench: $(VENV)/.installed-dev ## throughput, latency and the gateway on this machine; ARGS=--quick for rough numbers
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -1,7 +1,7 @@
 """Points at which a test lets a worker die or stand still, to prove that nothing is lost there.
 
 ``AGENTMEM_FAILPOINT=after-apply:3:SIGKILL`` sends the process that signal when it passes the point for the third
-time. Only a worker that runs from a checkout takes it: an installed release refuses to start.
+time; several are separated by commas. Only a checkout takes it: an installed release refuses to start.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ import orjson
 from schemas.problems import MisconfiguredError
 
 VARIABLE: Final = "AGENTMEM_FAILPOINT"
-POINTS: Final = ("before-upsert", "after-apply", "after-project", "after-announce", "before-commit")
+POINTS: Final = (
+    "after-apply",
+    "before-upsert",
+    "after-upsert",
+    "after-project",
+    "after-announce",
+    "before-commit",
+)
 
 
 @dataclass
@@ -28,15 +35,16 @@ class _Armed:
     number: signal.Signals
 
 
-_armed: _Armed | None = None
+_all: list[_Armed] = []
 
 
 def passing(point: str) -> None:
     """Stand at this point: nothing happens, unless a test armed it."""
-    if _armed is not None and _armed.point == point:
-        _armed.passes_left -= 1
-        if _armed.passes_left == 0:
-            os.kill(os.getpid(), _armed.number)
+    for armed in _all:
+        if armed.point == point:
+            armed.passes_left -= 1
+            if armed.passes_left == 0:
+                os.kill(os.getpid(), armed.number)
 
 
 def is_checkout() -> bool:
@@ -46,14 +54,14 @@ def is_checkout() -> bool:
 
 
 def arm(environment: Mapping[str, str], in_checkout: Callable[[], bool] = is_checkout) -> None:
-    """Take the point that the environment names, if any; raises ``MisconfiguredError`` in a release."""
-    global _armed
+    """Take the points that the environment names, if any; raises ``MisconfiguredError`` in a release."""
     text = environment.get(VARIABLE)
     if text is None:
         return
     if not in_checkout():
         raise MisconfiguredError(f"{VARIABLE} is set: that is for tests in a checkout, unset it.")
-    point, passes, name = text.split(":")
-    if point not in POINTS:
-        raise MisconfiguredError(f"{VARIABLE} names {point}; there are {', '.join(POINTS)}.")
-    _armed = _Armed(point, int(passes), signal.Signals[name])
+    for part in text.split(","):
+        point, passes, name = part.split(":")
+        if point not in POINTS:
+            raise MisconfiguredError(f"{VARIABLE} names {point}; there are {', '.join(POINTS)}.")
+        _all.append(_Armed(point, int(passes), signal.Signals[name]))

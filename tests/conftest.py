@@ -24,6 +24,9 @@ from infra.weaviate.settings import WeaviateSettings
 from streams.settings import KafkaSettings
 from tests import stack
 
+# The fault matrix: options, and a table at the end.
+pytest_plugins = ("tests.harness.matrix",)
+
 _running = pytest.StashKey[ExitStack]()
 
 

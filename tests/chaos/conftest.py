@@ -1,4 +1,4 @@
-"""Systems under fire. Every test here is marked ``chaos``."""
+"""Systems under fire. Every test here is marked ``chaos`` and is a case of the fault matrix."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.onnx import Embedder, load_embedder
+from tests.harness.case import Case
 from tests.harness.own_stores import OwnStores, own_stores
 from tests.harness.system import System
 from tests.harness.systems import embedding_settings, new_system
@@ -17,6 +18,14 @@ from tests.harness.systems import embedding_settings, new_system
 @pytest.fixture(scope="session")
 def embedder(model_dir: Path) -> Embedder:
     return load_embedder(embedding_settings(model_dir))
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest, embedder: Embedder) -> Case:
+    """The case that a test is."""
+    made = Case(embedder, full=request.config.getoption("--matrix"))
+    request.node.user_properties.append(("counts", made.counts))
+    return made
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -86,12 +86,30 @@ async def committed(system: System) -> dict[int, int]:
     return {tp.partition: meta.offset for tp, meta in offsets.items() if tp.topic == topic and meta.offset >= 0}
 
 
-async def lag(system: System) -> int:
-    """Records of the request topic that the group has not committed."""
+@dataclass(frozen=True)
+class Offsets:
+    """How far the group has come in each partition of the request topic, and where they end."""
+
+    committed: Mapping[int, int]
+    ends: Mapping[int, int]
+
+    def lag(self, partition: int) -> int:
+        return self.ends[partition] - self.committed[partition]
+
+
+async def offsets(system: System) -> Offsets:
+    """The group's offsets now."""
     done = await committed(system)
     async with _consumer(system) as consumer:
-        ends = await consumer.end_offsets(await _partitions(consumer, system.topics.requests))
-    return sum(end - done.get(partition.partition, 0) for partition, end in ends.items())
+        found = await consumer.end_offsets(await _partitions(consumer, system.topics.requests))
+    ends = {partition.partition: end for partition, end in found.items()}
+    return Offsets({partition: done.get(partition, 0) for partition in ends}, ends)
+
+
+async def lag(system: System) -> int:
+    """Records of the request topic that the group has not committed."""
+    now = await offsets(system)
+    return sum(map(now.lag, now.ends))
 
 
 async def caught_up(system: System, within_s: float) -> None:

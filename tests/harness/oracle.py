@@ -31,6 +31,8 @@ class Summary:
     live: int
     events: int
     repeated_events: int
+    #: How often requests were announced beyond the times that they were published.
+    seen_again: int
 
 
 async def assert_consistent(system: System, embedder: Embedder) -> Summary:
@@ -67,6 +69,7 @@ async def examine(system: System, embedder: Embedder, *, in_log_order: bool = Tr
         live=len(seen.points),
         events=len(seen.events),
         repeated_events=len(seen.events) - len({record.header("ce_id") for record in seen.events}),
+        seen_again=oracle_events.seen_again(seen),
     )
     return summary, findings
 

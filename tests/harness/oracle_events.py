@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from uuid import UUID
 
 import orjson
@@ -61,6 +62,22 @@ def _wanted(seen: Observed) -> dict[str, HistoryEntry | None]:
             kind = _TYPES[entry.kind] if entry else quiet
             wanted[str(event_id(project, request_id, index, kind))] = entry
     return wanted
+
+
+def seen_again(seen: Observed) -> int:
+    """How often requests were announced beyond the times that they were published."""
+    announced = Counter(
+        (body["project"], body["request_id"])
+        for record in seen.events
+        if (body := orjson.loads(record.value or b""))["index"] == 0
+    )
+    published: Counter[tuple[str, str]] = Counter()
+    for record in seen.requests:
+        with suppress(ValueError):  # of poison
+            request = orjson.loads(record.value or b"")
+            if isinstance(request, dict):
+                published[request.get("project", "default"), request["request_id"]] += 1
+    return sum((announced - published).values())
 
 
 def check_dead_letters(seen: Observed, poison: Poison, findings: Findings) -> None:

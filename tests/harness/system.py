@@ -52,13 +52,20 @@ class System:
             "AGENTMEM_EMBEDDING_THREADS": "1",
         }
 
-    def start_worker(self, settings: Mapping[str, str] | None = None) -> WorkerProcess:
+    def start_worker(
+        self, settings: Mapping[str, str] | None = None, environment: Mapping[str, str] | None = None
+    ) -> WorkerProcess:
         """Start ``agentmem worker``; ``settings`` are by their names, such as ``window.max_records``."""
         options = [part for name, value in (settings or {}).items() for part in ("--set", f"{name}={value}")]
-        argv = [sys.executable, "-m", "agentmem", *options, "worker"]
-        worker = WorkerProcess(argv, self.environment(), self.folder / f"worker-{len(self.workers)}.log")
-        self.workers.append(worker)
-        return worker
+        return self.start("worker", *options, "worker", environment=environment)
+
+    def start(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> WorkerProcess:
+        """Start the command ``agentmem``; its log is called ``name`` and a number."""
+        argv = [sys.executable, "-m", "agentmem", *arguments]
+        log = self.folder / f"{name}-{len(self.workers)}.log"
+        process = WorkerProcess(argv, {**self.environment(), **(environment or {})}, log)
+        self.workers.append(process)
+        return process
 
     @contextmanager
     def closing(self) -> Iterator[System]:

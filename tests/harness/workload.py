@@ -53,6 +53,10 @@ class Workload:
     poison: float = 0.0
     #: Which part of the texts comes without a vector of the producer's own.
     embedded: float = 0.02
+    #: Which part of the records repeats an earlier one, as a producer's retry does.
+    repeated: float = 0.02
+    #: How often all memories of a user are deleted, where 100 is about always.
+    purges: float = 0.3
     prefix: str = "r"
     _number: int = 0
     _memories: dict[str, list[UUID]] = field(default_factory=dict)
@@ -68,11 +72,11 @@ class Workload:
 
     def _request(self) -> dict[str, Any]:
         draw = self.random
-        if self._sent and draw.random() < 0.02:
+        if self._sent and draw.random() < self.repeated:
             return draw.choice(self._sent)  # a producer's retry
         user = f"user-{draw.randrange(self.users)}"
         known = self._memories.setdefault(user, [])
-        op = draw.choices(["add", "update", "delete", "delete_all"], [60, 25, 14, 0.3])[0]
+        op = draw.choices(["add", "update", "delete", "delete_all"], [60, 25, 14, self.purges])[0]
         if not known and op in ("update", "delete"):
             op = "add"
         request: dict[str, Any] = {"request_id": self._id(), "op": op, "user_id": user}
@@ -152,7 +156,7 @@ class Workload:
 #: Poison that no request can be read from: by name, its reason and how it is made from a good value.
 UNREADABLE: dict[str, tuple[str, Any]] = {
     "null": ("null_value", lambda good: None),
-    "large": ("too_large", lambda good: good[:-1] + b',"metadata":{"a":"' + b"x" * 1_100_000 + b'"}}'),
+    "large": ("too_large", lambda good: good[:-1] + b',"metadata":{"a":"' + b"x" * 2_000_000 + b'"}}'),
     "not-utf8": ("invalid_utf8", lambda good: good.replace(b'"add"', b'"add","metadata":{"a":"\xff\xfe"}')),
     "not-json": ("invalid_json", lambda good: good[:-1]),
     "empty": ("invalid_json", lambda good: b""),
