@@ -32,6 +32,8 @@ EntityId = Annotated[str, Field(min_length=1, max_length=256)]
 ProjectId = Annotated[str, Field(min_length=1, max_length=128)]
 RequestId = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(min_length=1)]
+Role = Annotated[str, Field(min_length=1, max_length=64)]
+SpeakerName = Annotated[str, Field(min_length=1, max_length=256)]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(canonical_value)]
 
 
@@ -61,11 +63,9 @@ class Message(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    role: Annotated[str, Field(min_length=1, max_length=64)] = Field(
-        "user", description="Who speaks: user, assistant, system or another word of yours."
-    )
+    role: Role = Field("user", description="Who speaks: user, assistant, system or another word of yours.")
     content: Text = Field(description="What was said, word for word.")
-    name: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+    name: SpeakerName | None = Field(
         None, description="The speaker's name. It is embedded together with the text."
     )
     timestamp: Instant | None = Field(

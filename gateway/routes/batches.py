@@ -12,17 +12,20 @@ from gateway.http.bodies import items_of, read_body
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError
 from gateway.http.routing import Route
+from gateway.openapi.operation import operation
+from gateway.openapi.parameters import Idempotent
 from gateway.services import SERVICES
+from gateway.shapes.requests import BatchAdded, BatchChanged
 from gateway.writes.adding import parse_item
+from gateway.writes.bodies import BATCH_MAX, BatchAddBody, BatchDeleteBody, BatchUpdateBody
 from gateway.writes.changing import parse_delete, parse_memory_id, parse_update
 from gateway.writes.idempotency import part_id, request_id_of
 from schemas.identity import memory_id
 from schemas.memories import Memory
 from schemas.requests import MemoryRequest
 
-BATCH_MAX: Final = 1_000
 
-
+@operation(body=BatchAddBody, headers=Idempotent, answers={200: BatchAdded}, problems=(422,))
 async def add(request: web.Request) -> web.Response:
     """Add up to 1,000 memories, each with its ``content`` and scope. What is wrong with one harms only itself."""
     project = request[CALLER].project
@@ -42,6 +45,7 @@ async def add(request: web.Request) -> web.Response:
     return json_response({"ids": ids, "success_count": len(ids), "fail_count": len(errors), "errors": errors})
 
 
+@operation(body=BatchUpdateBody, headers=Idempotent, answers={200: BatchChanged}, problems=(404, 422))
 async def update(request: web.Request) -> web.Response:
     """Change up to 1,000 memories, each named by its ``memory_id``; all of them must be there."""
     items = items_of(await read_body(request), BATCH_MAX)
@@ -62,6 +66,7 @@ async def update(request: web.Request) -> web.Response:
     )
 
 
+@operation(body=BatchDeleteBody, headers=Idempotent, answers={200: BatchChanged}, problems=(404, 422))
 async def delete(request: web.Request) -> web.Response:
     """Delete up to 1,000 memories, each named by its ``memory_id``; all of them must be there."""
     items = items_of(await read_body(request), BATCH_MAX)

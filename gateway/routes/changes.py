@@ -14,7 +14,11 @@ from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, not_found
 from gateway.http.routing import Route
 from gateway.http.wire import STATUS, memory_json
+from gateway.openapi.operation import operation
+from gateway.openapi.parameters import Conditional, Idempotent
 from gateway.services import SERVICES
+from gateway.shapes.requests import Accepted, Deleted, Updated
+from gateway.writes.bodies import DeleteQuery, ResetQuery, ScopeQuery, UpdateBody
 from gateway.writes.changing import (
     etag,
     parse_delete,
@@ -30,6 +34,12 @@ from schemas.requests import MemoryRequest
 from schemas.scope import ENTITY_FIELDS, Scope
 
 
+@operation(
+    body=UpdateBody,
+    headers=Conditional,
+    answers={200: Updated},
+    problems=(404, 412, 422),
+)
 async def update(request: web.Request) -> web.Response:
     """Change a memory's text, metadata or expiry. With ``If-Match`` only that version of it, else 412."""
     services, project = request.app[SERVICES], request[CALLER].project
@@ -47,6 +57,7 @@ async def update(request: web.Request) -> web.Response:
     return json_response({**known, "text": memory.text, **document}, headers={"ETag": etag(memory.version)})
 
 
+@operation(query=DeleteQuery, headers=Conditional, answers={200: Deleted}, problems=(404, 412, 422))
 async def delete(request: web.Request) -> web.Response:
     """Delete a memory; its history stays. With ``If-Match`` only that version of it, else 412."""
     refuse({name: value for name, value in request.query.items() if value.lower() != "false"}, ["delete_linked"])
@@ -59,12 +70,14 @@ async def delete(request: web.Request) -> web.Response:
     return json_response({"id": str(id), **document})
 
 
+@operation(query=ScopeQuery, headers=Idempotent, answers={200: Accepted}, problems=(422,))
 async def delete_by_scope(request: web.Request) -> web.Response:
     """Delete what has the entity ids in the query; ``*`` is any id, all four ``*`` everything in the project."""
     scope, present = parse_target(request[CALLER].project, request.query)
     return json_response(await delete_all(request, scope, present))
 
 
+@operation(query=ResetQuery, headers=Idempotent, answers={200: Accepted}, problems=(422,))
 async def reset(request: web.Request) -> web.Response:
     """Delete every memory of the project. ``confirm`` in the query must be the project's id."""
     project = request[CALLER].project

@@ -11,15 +11,20 @@ from gateway.http.jsonio import json_response
 from gateway.http.problems import invalid
 from gateway.http.routing import Route
 from gateway.http.wire import entity_json, page_json
+from gateway.openapi.operation import operation
+from gateway.openapi.parameters import Idempotent
 from gateway.routes.changes import delete_all
-from gateway.search.querying import parse_page
+from gateway.search.querying import Paging, parse_page
 from gateway.services import SERVICES
+from gateway.shapes.memories import EntityPage
+from gateway.shapes.requests import Accepted
 from gateway.writes.scopes import parse_scope
 from schemas.scope import ENTITY_FIELDS
 
 _KINDS: Final = [field.removesuffix("_id") for field in ENTITY_FIELDS]
 
 
+@operation(query=Paging, answers={200: EntityPage})
 async def list_entities(request: web.Request) -> web.Response:
     """All of them, newest first; a page of them when ``page`` or ``page_size`` asks for one."""
     services, project = request.app[SERVICES], request[CALLER].project
@@ -32,6 +37,7 @@ async def list_entities(request: web.Request) -> web.Response:
     return json_response(page_json(request.url, page, count, results))
 
 
+@operation(headers=Idempotent, answers={200: Accepted}, problems=(422,))
 async def delete(request: web.Request) -> web.Response:
     """Delete the memories of a user, agent, app or run."""
     kind = request.match_info["kind"]

@@ -15,13 +15,17 @@ from gateway.http.jsonio import json_response
 from gateway.http.problems import not_found
 from gateway.http.routing import Route
 from gateway.http.wire import event_json
-from gateway.routes.streaming import may_still_read, parse_feed
+from gateway.openapi.operation import Text, operation
+from gateway.openapi.parameters import Resumable
+from gateway.routes.streaming import FeedQuery, may_still_read, parse_feed
 from gateway.services import SERVICES
 from gateway.settings import GatewaySettings
+from gateway.shapes.requests import Event
 
 NO_LONGER_ALLOWED: Final = "Your credential is no longer good."
 
 
+@operation(answers={200: Event}, problems=(404,))
 async def status(request: web.Request) -> web.Response:
     """How far a request has come, with the ids of the memories it made."""
     request_id = request.match_info["event_id"]
@@ -32,6 +36,7 @@ async def status(request: web.Request) -> web.Response:
     return json_response(event_json(request_id, progress))
 
 
+@operation(query=FeedQuery, headers=Resumable, answers={200: Text("text/event-stream")}, problems=(410,))
 async def stream(request: web.Request) -> web.StreamResponse:
     """The project's events as server-sent events, live or from a cursor on. Each event's id is its cursor."""
     services = request.app[SERVICES]

@@ -10,32 +10,39 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from gateway.auth.middleware import CALLER
 from gateway.http.jsonio import json_response
 from gateway.http.routing import Route
+from gateway.openapi.operation import Text, operation
 from gateway.services import SERVICES
+from gateway.shapes.health import Alive, Health, Ping
 
 ORGANISATION: Final = "agentmem"
 
 
+@operation(answers={200: Ping})
 async def ping(request: web.Request) -> web.Response:
     """Whether the key is good, and which project it opens."""
     return json_response({"status": "ok", "org_id": ORGANISATION, "project_id": request[CALLER].project})
 
 
+@operation(answers={200: Health})
 async def health(request: web.Request) -> web.Response:
     """Every component with its status and latency."""
     return json_response(_report(request))
 
 
+@operation(answers={200: Alive})
 async def live(_request: web.Request) -> web.Response:
     """200 as long as the gateway can answer at all."""
     return json_response({"status": "ok"})
 
 
+@operation(answers={200: Health, 503: Health})
 async def ready(request: web.Request) -> web.Response:
     """200 when the gateway can serve everything, else 503."""
     report = _report(request)
     return json_response(report, 200 if report["status"] == "ok" else 503)
 
 
+@operation(answers={200: Text("text/plain")})
 async def metrics(_request: web.Request) -> web.Response:
     """The metrics in Prometheus's text format."""
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from aiohttp import web
@@ -14,27 +14,32 @@ from gateway.http.bodies import read_body, validated
 from gateway.http.jsonio import json_response
 from gateway.http.problems import invalid, not_found
 from gateway.http.routing import Route
+from gateway.openapi.operation import operation
 from gateway.services import SERVICES
+from gateway.shapes.access import Key, KeyMade, KeyRevoked, KeyScope
 from infra.postgres import ApiKey
 from infra.postgres.keys import DEFAULT_SCOPES, IssuedKey
 from schemas.times import Expiry, format_instant
 
 _GRACE_MAX_S: Final = 30 * 86_400
 
-Scope = Literal["read", "write", "admin"]
 
+class NewKey(BaseModel):
+    """An API key to make."""
 
-class _NewKey(BaseModel):
     name: str = Field(min_length=1, max_length=200)
-    scopes: Annotated[list[Scope], Field(min_length=1)] = [*DEFAULT_SCOPES]
+    scopes: Annotated[list[KeyScope], Field(min_length=1)] = [*DEFAULT_SCOPES]
     expires_at: Expiry | None = None
 
 
-class _Rotation(BaseModel):
+class KeyRotation(BaseModel):
+    """When the old key ends, and when the new one."""
+
     grace_s: float = Field(86_400, ge=0, le=_GRACE_MAX_S)
     expires_at: Expiry | None = None
 
 
+@operation(answers={200: list[Key]})
 async def list_keys(request: web.Request) -> web.Response:
     """The project's API keys, also ended ones; none with its token."""
     services = request.app[SERVICES]
@@ -42,10 +47,11 @@ async def list_keys(request: web.Request) -> web.Response:
     return json_response([key_json(key) for key in keys])
 
 
+@operation(body=NewKey, answers={201: KeyMade})
 async def create_key(request: web.Request) -> web.Response:
     """Make an API key: its token is in this answer and never again."""
     services = request.app[SERVICES]
-    wanted = validated(_NewKey, await read_body(request))
+    wanted = validated(NewKey, await read_body(request))
     _check_expiry(wanted.expires_at)
     issued = await services.call(
         services.database.credentials.issue_key,
@@ -57,10 +63,11 @@ async def create_key(request: web.Request) -> web.Response:
     return json_response(_issued_json(issued), 201)
 
 
+@operation(body=KeyRotation, body_required=False, answers={201: KeyMade}, problems=(404,))
 async def rotate_key(request: web.Request) -> web.Response:
     """Make a key in place of this one, which goes on working for ``grace_s`` seconds (default: a day)."""
     services = request.app[SERVICES]
-    wanted = validated(_Rotation, await read_body(request) if request.body_exists else {})
+    wanted = validated(KeyRotation, await read_body(request) if request.body_exists else {})
     _check_expiry(wanted.expires_at)
     issued = await services.call(
         services.database.credentials.rotate_key,
@@ -74,6 +81,7 @@ async def rotate_key(request: web.Request) -> web.Response:
     return json_response(_issued_json(issued), 201)
 
 
+@operation(answers={200: KeyRevoked}, problems=(404,))
 async def revoke_key(request: web.Request) -> web.Response:
     """End a key: every gateway refuses it within seconds."""
     services = request.app[SERVICES]

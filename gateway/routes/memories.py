@@ -12,35 +12,52 @@ from gateway.http.jsonio import check_bounds, json_response
 from gateway.http.problems import ApiError, not_found
 from gateway.http.routing import Route
 from gateway.http.wire import STATUS, history_json, memory_json, page_json, results_json
-from gateway.search.querying import Moment, parse_list
+from gateway.openapi.operation import operation
+from gateway.openapi.parameters import Idempotent
+from gateway.search.bodies import ListBody, ListQuery
+from gateway.search.querying import Moment, Page, parse_list
 from gateway.services import SERVICES
+from gateway.shapes.memories import HistoryLine, Memory, MemoryPage
+from gateway.shapes.requests import Added
 from gateway.writes.adding import parse_add
+from gateway.writes.bodies import AddBody
 from gateway.writes.changing import etag, parse_memory_id
 from gateway.writes.idempotency import request_id_of
 from gateway.writes.scopes import read_filters
 
 
+@operation(body=AddBody, headers=Idempotent, answers={200: Added}, problems=(422,))
 async def add(request: web.Request) -> web.Response:
     """Accept messages. With ``infer: false`` the answer waits until they are memories."""
     return await _add(request, await read_body(request))
 
 
+@operation(body=AddBody, headers=Idempotent, answers={200: Added}, problems=(422,))
 async def add_and_wait(request: web.Request) -> web.Response:
     """Accept messages and answer when they are memories, as the self-hosted server does."""
     return await _add(request, await read_body(request), wait=True)
 
 
+@operation(
+    body=AddBody | ListBody,
+    query=Page,
+    headers=Idempotent,
+    answers={200: Added | MemoryPage},
+    problems=(422,),
+)
 async def add_or_list(request: web.Request) -> web.Response:
     """With ``messages`` an add; without them a list, which this path also means to some clients."""
     body = await read_body(request)
     return await (_add(request, body) if "messages" in body else _list(request, body))
 
 
+@operation(body=ListBody, query=Page, answers={200: MemoryPage})
 async def list_memories(request: web.Request) -> web.Response:
     """A page of the memories that a filter holds for, newest first; ``as_of`` lists those of a past moment."""
     return await _list(request, await read_body(request))
 
 
+@operation(query=ListQuery, answers={200: MemoryPage})
 async def list_by_query(request: web.Request) -> web.Response:
     """As ``POST /v3/memories/``, with everything in the query; ``filters`` is JSON."""
     query: dict[str, Any] = dict(request.query)
@@ -53,6 +70,7 @@ async def list_by_query(request: web.Request) -> web.Response:
     return await _list(request, query)
 
 
+@operation(query=Moment, answers={200: Memory}, answer_headers=("ETag",), problems=(404,))
 async def get(request: web.Request) -> web.Response:
     """One live memory, with its version as ``ETag``; ``as_of`` shows it as it was at a past moment."""
     services = request.app[SERVICES]
@@ -68,6 +86,7 @@ async def get(request: web.Request) -> web.Response:
     return json_response(memory_json(memory), headers={"ETag": etag(memory.version)})
 
 
+@operation(answers={200: list[HistoryLine]}, problems=(404,))
 async def history(request: web.Request) -> web.Response:
     """Every version of a memory, oldest first, also of a deleted one."""
     services = request.app[SERVICES]

@@ -12,8 +12,10 @@ from gateway.http.bodies import read_body, refuse, validated
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, not_found
 from gateway.http.routing import Route
+from gateway.openapi.operation import operation
 from gateway.routes.health import ORGANISATION
 from gateway.services import SERVICES
+from gateway.shapes.projects import FeedbackNoted, Project, ProjectUpdated
 from gateway.writes.changing import parse_memory_id
 
 _PATH: Final = "/api/v1/orgs/organizations/{organisation}/projects/{project}/"
@@ -21,7 +23,7 @@ _UNSUPPORTED: Final = ("decay", "memory_depth", "usecase_setting")
 _CATEGORIES_MAX: Final = 100
 
 
-class _Settings(BaseModel):
+class ProjectSettings(BaseModel):
     """What can be set. It is kept for those who extract facts; nothing in the gateway acts on it."""
 
     model_config = ConfigDict(extra="ignore")
@@ -32,12 +34,21 @@ class _Settings(BaseModel):
     multilingual: bool | None = None
 
 
-class _Feedback(BaseModel):
-    memory_id: str
+class Feedback(BaseModel):
+    """What the caller thinks of a memory."""
+
+    memory_id: str = Field(json_schema_extra={"format": "uuid"})
     feedback: Literal["POSITIVE", "NEGATIVE", "VERY_NEGATIVE"] | None = None
     feedback_reason: str | None = Field(None, max_length=2_000)
 
 
+class FieldsQuery(BaseModel):
+    """Which fields of the project to give."""
+
+    fields: list[str] = Field([], description="Only these fields; none named are all.")
+
+
+@operation(query=FieldsQuery, answers={200: Project}, problems=(404,))
 async def get(request: web.Request) -> web.Response:
     """The project with its settings, or the ``fields`` of it that the query names."""
     services, project = request.app[SERVICES], _project(request)
@@ -45,23 +56,25 @@ async def get(request: web.Request) -> web.Response:
     return json_response(_shown(request, project, settings))
 
 
+@operation(body=ProjectSettings, query=FieldsQuery, answers={200: ProjectUpdated}, problems=(404,))
 async def update(request: web.Request) -> web.Response:
     """Set some of the project's settings; the others stay, null clears."""
     services, project = request.app[SERVICES], _project(request)
-    body = await read_body(request, keep=_Settings.model_fields)
+    body = await read_body(request, keep=ProjectSettings.model_fields)
     refuse(body, _UNSUPPORTED)
-    changes = validated(_Settings, body).model_dump(exclude_unset=True)
+    changes = validated(ProjectSettings, body).model_dump(exclude_unset=True)
     if not changes:
-        names = ", ".join(_Settings.model_fields)
+        names = ", ".join(ProjectSettings.model_fields)
         raise ApiError(400, "nothing_to_update", f"Send at least one of {names}.", field="custom_instructions")
     settings = await services.call(services.database.projects.set, project, changes)
     return json_response({"message": "The project was updated.", **_shown(request, project, settings)})
 
 
+@operation(body=Feedback, answers={200: FeedbackNoted}, problems=(404,))
 async def feedback(request: web.Request) -> web.Response:
     """Note what the caller thinks of a memory; null takes it back."""
     services, project = request.app[SERVICES], request[CALLER].project
-    given = validated(_Feedback, await read_body(request))
+    given = validated(Feedback, await read_body(request))
     id = parse_memory_id(given.memory_id)
     if await services.call(services.database.memory, project, id) is None:
         raise not_found()
@@ -83,7 +96,7 @@ def _shown(request: web.Request, project: str, settings: dict[str, Any]) -> dict
         "project_id": project,
         "org_id": ORGANISATION,
         "name": project,
-        **dict.fromkeys(_Settings.model_fields),
+        **dict.fromkeys(ProjectSettings.model_fields),
         **settings,
     }
     fields = request.query.getall("fields", [])

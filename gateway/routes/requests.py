@@ -10,10 +10,13 @@ from gateway.auth.middleware import CALLER
 from gateway.http.jsonio import json_response
 from gateway.http.routing import Route
 from gateway.http.wire import outcome_json, page_json
-from gateway.search.querying import parse_page
+from gateway.openapi.operation import operation
+from gateway.search.querying import Paging, parse_page
 from gateway.services import SERVICES
+from gateway.shapes.requests import EventPage
 
 
+@operation(query=Paging, answers={200: EventPage})
 async def list_requests(request: web.Request) -> web.Response:
     """A page of the project's requests and how far each has come, latest first."""
     services, page = request.app[SERVICES], parse_page(request.query)

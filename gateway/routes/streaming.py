@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Annotated, Final
 
 from aiohttp import web
+from pydantic import BaseModel, Field
 
 from gateway.auth.middleware import CALLER, token_of
 from gateway.feeds.hub import FeedFilter
+from gateway.feeds.readers import NOW
 from gateway.http.problems import invalid
 from gateway.services import SERVICES
 from schemas.events import EventType
 from schemas.problems import StoreUnavailableError
 from schemas.scope import ENTITY_FIELDS
 
+Wanted = Annotated[str | None, Field(min_length=1)]
 _TYPES: Final = {kind.value: kind for kind in EventType} | {
     kind.value.rpartition(".")[2]: kind for kind in EventType
 }
+
+
+class FeedQuery(BaseModel):
+    """Which events a stream has."""
+
+    user_id: Wanted = Field(None, description="Only events of this user.")
+    agent_id: Wanted = Field(None, description="Only events of this agent.")
+    app_id: Wanted = Field(None, description="Only events of this application.")
+    run_id: Wanted = Field(None, description="Only events of this run (session).")
+    type: Wanted = Field(None, description="Only these types, comma-separated.", examples=["added,deleted"])
+    start: str = Field(NOW, alias="from", min_length=1, description="From where on: now, beginning or a cursor.")
 
 
 def make_filter(project: str, ids: Mapping[str, str], types: Iterable[str], field: str = "type") -> FeedFilter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -14,29 +14,37 @@ from gateway.http.bodies import read_body, validated
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, invalid
 from gateway.http.routing import ANY, Route
+from gateway.openapi.operation import operation
 from gateway.services import SERVICES
+from gateway.shapes import access as shapes
 
 
-class _Login(BaseModel):
-    scopes: Annotated[list[Literal["read", "write", "admin"]], Field(min_length=1)] | None = None
+class Login(BaseModel):
+    """What the tokens may do: by default all that the key may."""
+
+    scopes: Annotated[list[shapes.KeyScope], Field(min_length=1)] | None = None
 
 
-class _Refresh(BaseModel):
+class RefreshToken(BaseModel):
+    """A refresh token."""
+
     refresh_token: str = Field(min_length=1, max_length=4096, pattern=r"^[\x21-\x7e]+$")
 
 
+@operation(body=Login, body_required=False, answers={200: shapes.Tokens}, problems=(501,))
 async def login(request: web.Request) -> web.Response:
     """An access and a refresh token for the API key that calls, with all of its scopes or those named."""
     tokens, caller = _tokens(request), request[CALLER]
     if caller.key_id is None:
         raise ApiError(403, "forbidden", "Only an API key may begin a login: a token may not.")
-    wanted = validated(_Login, await read_body(request) if request.body_exists else {})
+    wanted = validated(Login, await read_body(request) if request.body_exists else {})
     scopes = caller.scopes if wanted.scopes is None else frozenset(wanted.scopes)
     if not scopes <= caller.scopes:
         raise invalid("scopes", "may not name what the API key itself may not do")
     return _pair_response(tokens, await tokens.start(caller.project, caller.key_id, scopes))
 
 
+@operation(body=RefreshToken, answers={200: shapes.Tokens}, problems=(401, 501))
 async def refresh(request: web.Request) -> web.Response:
     """The next pair of tokens. A refresh token works once: used again, it ends the login."""
     tokens = _tokens(request)
@@ -47,6 +55,7 @@ async def refresh(request: web.Request) -> web.Response:
         raise await _refused(request) from error
 
 
+@operation(body=RefreshToken, answers={200: shapes.TokensRevoked}, problems=(401, 501))
 async def revoke(request: web.Request) -> web.Response:
     """End the login of a refresh token: every gateway refuses its tokens within seconds."""
     tokens = _tokens(request)
@@ -58,6 +67,7 @@ async def revoke(request: web.Request) -> web.Response:
     return json_response({"status": "revoked"})
 
 
+@operation(answers={200: shapes.KeySet})
 async def public_keys(request: web.Request) -> web.Response:
     """The keys by which others can check our tokens, as a JSON Web Key Set."""
     tokens = request.app[SERVICES].tokens
@@ -88,7 +98,7 @@ def _pair_response(tokens: Tokens, pair: TokenPair) -> web.Response:
 
 async def _refresh_token(request: web.Request) -> str:
     await request.app[SERVICES].strangers.admit(request, None)
-    return validated(_Refresh, await read_body(request)).refresh_token
+    return validated(RefreshToken, await read_body(request)).refresh_token
 
 
 async def _refused(request: web.Request) -> ApiError:

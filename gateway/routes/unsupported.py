@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.http.problems import ApiError
 from gateway.http.routing import Route, find_route
+from gateway.openapi.operation import operation
 
 _PROJECTS: Final = "/api/v1/orgs/organizations/{organisation}/projects/"
 _NO_PROFILES: Final = "Profiles need a language model."
@@ -27,6 +28,7 @@ _WHY: Final = {
 }
 
 
+@operation(answers={})
 async def unsupported(request: web.Request) -> web.Response:
     """Not supported: always a 400 that says why."""
     route = find_route(request)

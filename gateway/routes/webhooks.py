@@ -13,8 +13,11 @@ from gateway.http.bodies import read_body, validated
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, invalid, not_found
 from gateway.http.routing import Route
+from gateway.openapi.operation import operation
 from gateway.search.operands import ID_MAX
 from gateway.services import SERVICES
+from gateway.shapes import webhooks as shapes
+from gateway.shapes.parts import Message
 from infra.webhooks import check_url, new_secret
 from schemas.scope import ENTITY_FIELDS
 from schemas.times import format_instant
@@ -30,7 +33,9 @@ _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _Id = Annotated[str, Field(min_length=1, max_length=ID_MAX)]
 
 
-class _Change(BaseModel):
+class WebhookChange(BaseModel):
+    """What to change."""
+
     name: _Name | None = None
     url: str | None = None
     event_types: Annotated[list[str], Field(min_length=1, max_length=len(EVENT_NAMES))] | None = None
@@ -41,11 +46,21 @@ class _Change(BaseModel):
     run_id: _Id | None = None
 
 
-class _New(_Change):
+class NewWebhook(WebhookChange):
+    """A webhook to make."""
+
     name: _Name
     url: str
 
 
+class DeliveriesQuery(BaseModel):
+    """Which deliveries."""
+
+    page: int = Field(1, ge=1, le=_OFFSET_MAX, description="Which page, from 1.")
+    page_size: int = Field(20, ge=1, le=_PAGE_MAX, description="How many a page.")
+
+
+@operation(answers={200: list[shapes.Webhook]}, problems=(404,))
 async def list_webhooks(request: web.Request) -> web.Response:
     """The project's webhooks, oldest first, without their secrets."""
     services = request.app[SERVICES]
@@ -53,11 +68,12 @@ async def list_webhooks(request: web.Request) -> web.Response:
     return json_response([webhook_json(webhook) for webhook in found])
 
 
+@operation(body=NewWebhook, answers={200: shapes.WebhookMade}, problems=(404, 409))
 async def create_webhook(request: web.Request) -> web.Response:
     """Make a webhook. Its secret, by which receivers check signatures, is in this answer and never again."""
     services = request.app[SERVICES]
     project = _project(request)
-    wanted = validated(_New, await read_body(request))
+    wanted = validated(NewWebhook, await read_body(request))
     changes = _checked(request, wanted)
     if await services.call(services.database.webhooks.count, project) >= _WEBHOOKS_MAX:
         raise ApiError(409, "too_many_webhooks", f"A project has {_WEBHOOKS_MAX} webhooks at most: delete one.")
@@ -74,16 +90,18 @@ async def create_webhook(request: web.Request) -> web.Response:
     return json_response({**webhook_json(made), "secret": made.secret})
 
 
+@operation(answers={200: shapes.Webhook}, problems=(404,))
 async def get_webhook(request: web.Request) -> web.Response:
     """One webhook, without its secret."""
     return json_response(webhook_json(await _find(request)))
 
 
+@operation(body=WebhookChange, answers={200: shapes.WebhookUpdated}, problems=(404,))
 async def update_webhook(request: web.Request) -> web.Response:
     """Change what is named. `is_active: true` gives a disabled webhook a new start; a null id is any."""
     services = request.app[SERVICES]
     body = await read_body(request, keep=ENTITY_FIELDS)
-    changes = _checked(request, validated(_Change, body))
+    changes = _checked(request, validated(WebhookChange, body))
     changed = await services.call(
         services.database.webhooks.change, request[CALLER].project, _webhook_id(request), changes
     )
@@ -92,6 +110,7 @@ async def update_webhook(request: web.Request) -> web.Response:
     return json_response({**webhook_json(changed), "message": "Webhook updated successfully"})
 
 
+@operation(answers={200: Message}, problems=(404,))
 async def delete_webhook(request: web.Request) -> web.Response:
     """Remove a webhook with its log: nothing more is delivered to it."""
     services = request.app[SERVICES]
@@ -101,6 +120,7 @@ async def delete_webhook(request: web.Request) -> web.Response:
     return json_response({"message": "Webhook deleted successfully"})
 
 
+@operation(query=DeliveriesQuery, answers={200: shapes.DeliveryPage}, problems=(404,))
 async def list_deliveries(request: web.Request) -> web.Response:
     """A page of a webhook's deliveries, latest first: how far each has come, and what went wrong last."""
     services = request.app[SERVICES]
@@ -154,7 +174,7 @@ async def _find(request: web.Request) -> Webhook:
     return webhook
 
 
-def _checked(request: web.Request, wanted: _Change) -> dict[str, Any]:
+def _checked(request: web.Request, wanted: WebhookChange) -> dict[str, Any]:
     """What is to be set, after the checks that the model cannot make."""
     for name in wanted.event_types or ():
         if name in _UNSUPPORTED_EVENTS:

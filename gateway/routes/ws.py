@@ -16,6 +16,7 @@ from gateway.feeds.readers import NOW, Reader
 from gateway.http.jsonio import dumps, loads_object
 from gateway.http.problems import ApiError
 from gateway.http.routing import Route
+from gateway.openapi.operation import operation
 from gateway.routes.events import NO_LONGER_ALLOWED
 from gateway.routes.streaming import make_filter, may_still_read
 from gateway.search.operands import ID_MAX
@@ -58,6 +59,7 @@ _MESSAGES: Final[TypeAdapter[_Subscribe | _Unsubscribe | _Ping]] = TypeAdapter(
 )
 
 
+@operation(answers={101: None})
 async def websocket(request: web.Request) -> web.WebSocketResponse:
     """The project's events over a WebSocket. Messages subscribe and unsubscribe; each event has its cursor."""
     settings = request.app[SERVICES].settings

@@ -28,28 +28,34 @@ _SEARCH_UNSUPPORTED: Final = (
 _LIST_UNSUPPORTED: Final = ("enable_graph", "fields", "keywords", "latest_only")
 
 
-class _SearchBody(BaseModel):
+class SearchOptions(BaseModel):
+    """What to look for, and how much of what is found to give."""
+
     model_config = ConfigDict(str_strip_whitespace=True)
 
-    query: str = Field(min_length=1)
-    top_k: int = Field(10, ge=1, le=TOP_K_MAX)
-    threshold: float = Field(0.1, ge=0, le=1)
-    show_expired: bool = False
-    fields: list[str] = []
+    query: str = Field(min_length=1, description="What is looked for.")
+    top_k: int = Field(10, ge=1, le=TOP_K_MAX, description="How many memories at most.")
+    threshold: float = Field(0.1, ge=0, le=1, description="Only memories with this score; 0 for any.")
+    show_expired: bool = Field(False, description="Expired memories too.")
+    fields: list[str] = Field([], description="What to give of each memory beside id and score; none named: all.")
 
 
 class Moment(BaseModel):
     """What to show of what there is: ``as_of`` asks for what stood at a past moment."""
 
-    show_expired: bool = False
-    as_of: Instant | None = None
+    show_expired: bool = Field(False, description="Expired memories too.")
+    as_of: Instant | None = Field(None, description="As it was at this moment.")
 
 
-class Page(Moment):
-    """Which part of a list: ``page`` counts from 1."""
+class Paging(BaseModel):
+    """Which part of a list."""
 
-    page: int = Field(1, ge=1)
-    page_size: int = Field(100, ge=1, le=PAGE_SIZE_MAX)
+    page: int = Field(1, ge=1, description="Which page, from 1.")
+    page_size: int = Field(100, ge=1, le=PAGE_SIZE_MAX, description="How many a page.")
+
+
+class Page(Moment, Paging):
+    """Which part of a list of memories."""
 
     @property
     def offset(self) -> int:
@@ -61,7 +67,7 @@ def parse_search(project: str, body: Mapping[str, Any]) -> tuple[Query, list[str
     refuse(body, _SEARCH_UNSUPPORTED)
     selection = parse_selection(project, body)
     # Older clients say limit.
-    search = validated(_SearchBody, {"top_k": body["limit"], **body} if "limit" in body else body)
+    search = validated(SearchOptions, {"top_k": body["limit"], **body} if "limit" in body else body)
     query = Query(
         search.query, selection.scope, search.top_k, search.threshold, search.show_expired, selection.where
     )

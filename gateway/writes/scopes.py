@@ -12,10 +12,10 @@ from gateway.http.jsonio import check_bounds
 from gateway.http.problems import ApiError, invalid
 from gateway.search.filters import ALIASES
 from gateway.search.operands import ID_MAX
+from gateway.writes.bodies import FILTERS_MAX
 from schemas.scope import ENTITY_FIELDS, Scope
 
 _WILDCARD: Final = "*"
-_FILTERS_MAX: Final = 4_096
 
 
 def parse_scope(project: str, body: Mapping[str, Any]) -> Scope:
@@ -91,8 +91,8 @@ def _take(ids: dict[str, str], field: str, value: Any, path: str) -> None:
 
 def read_filters(text: str) -> Any:
     """The filters in a query: JSON, or Python's own way to write a dictionary."""
-    if len(text) > _FILTERS_MAX:
-        raise invalid("filters", f"must not be longer than {_FILTERS_MAX} characters")
+    if len(text) > FILTERS_MAX:
+        raise invalid("filters", f"must not be longer than {FILTERS_MAX} characters")
     try:
         value = _literal(text)
         check_bounds(value)
