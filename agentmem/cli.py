@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "history": "agentmem.commands.history:history",
     "tail": "agentmem.commands.tail:tail",
     "events": "agentmem.commands.events:events",
+    "verify": "agentmem.commands.verify:verify",
     "doctor": "agentmem.commands.doctor:doctor",
     "config": "agentmem.commands.config:config",
     "bench": "agentmem.commands.bench:bench",

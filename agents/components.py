@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from agents.collections import ensure_serving
 from agents.settings import WorkerSettings
 from agents.stages.announce import AnnounceStage
 from agents.stages.embed import EmbedStage
@@ -72,7 +73,7 @@ async def open_components(configuration: Configuration, waiting: Waiting) -> Asy
     try:
         await start("Postgres", lambda: asyncio.to_thread(_check_schema, configuration.postgres))
         await start("Weaviate", index.open)
-        await start("Weaviate", lambda: index.ensure(made_by))
+        await start("Weaviate", lambda: ensure_serving(database, index, made_by))
         await start("Kafka", lambda: _check_topics(configuration.kafka))
         await start("Kafka", producer.start)
         topics = Topics.of(configuration.kafka)

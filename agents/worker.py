@@ -184,7 +184,7 @@ def _pipeline(
 
 
 def _sweep(configuration: Configuration, components: Components) -> Sweep:
-    return Sweep(components.database, components.index, components.projecting, configuration.worker)
+    return Sweep(components.database, components.projecting, configuration.worker)
 
 
 def _republish(configuration: Configuration, components: Components) -> Republish:
@@ -196,7 +196,7 @@ def _watchdog(configuration: Configuration, components: Components, stream: Stre
     async def stores_up() -> bool:
         try:
             await asyncio.to_thread(components.database.ping)
-            return await components.index.is_ready()
+            return await (await components.projecting.serving()).is_ready()
         except StoreUnavailableError:
             return False
 

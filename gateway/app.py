@@ -33,6 +33,7 @@ from gateway.http.ratelimit import RateLimiter
 from gateway.http.routing import add_routes
 from gateway.http.security import Origins, add_security_headers, cors_middleware
 from gateway.search.searcher import Searcher
+from gateway.search.index import ServingIndex
 from gateway.services import SERVICES, Services
 from gateway.settings import GatewaySettings
 from gateway.threads import Call
@@ -70,7 +71,7 @@ def build_app(
     limiter = RateLimiter(gateway)
     origins = Origins(gateway)
     oidc = OidcIssuer(gateway.oidc_policy) if gateway.oidc_policy else None
-    index = VectorIndex(weaviate)
+    index = ServingIndex(VectorIndex(weaviate), database, call, embedder.identity)
     producer = Producer(kafka)
     broker = Broker(kafka, Topics.of(kafka).events)
     waiters = Waiters()
@@ -96,10 +97,6 @@ def build_app(
         gateway,
     )
 
-    async def open_index() -> None:
-        await index.open()
-        await index.ensure(embedder.identity)
-
     async def probe_index() -> None:
         if not await index.is_ready():
             raise StoreUnavailableError("Weaviate", "it says that it is not ready")
@@ -117,7 +114,7 @@ def build_app(
         # A read of a table, not a mere ping: a database that was not migrated is not ready.
         await call(database.outcome, "", "")
 
-    index_connection = Connection("Weaviate", open_index, probe_index)
+    index_connection = Connection("Weaviate", index.open, probe_index)
     kafka_connection = Connection("Kafka", open_kafka, probe_kafka)
     health = HealthMonitor(
         {"postgres": probe_database, "weaviate": index_connection.probe, "kafka": kafka_connection.probe},
@@ -160,7 +157,7 @@ def build_app(
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
         app[FAILED] = asyncio.get_running_loop().create_future()
-        runs = (index_connection.run, kafka_connection.run, listener.run, health.run)
+        runs = (index_connection.run, index.follow, kafka_connection.run, listener.run, health.run)
         tasks = [asyncio.create_task(run()) for run in runs]
         for task in tasks:
             task.add_done_callback(_fail_with(app[FAILED]))

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from agents.maintenance.settling import settled_moment
 from agents.settings import WorkerSettings
 from agents.stages.project import ProjectStage
 from infra.postgres import Database
@@ -31,11 +32,8 @@ _PAGE: Final = 500
 class Sweep:
     """Compares recently changed memories with the index, one worker at a time."""
 
-    def __init__(
-        self, database: Database, index: VectorIndex, projecting: ProjectStage, settings: WorkerSettings
-    ) -> None:
+    def __init__(self, database: Database, projecting: ProjectStage, settings: WorkerSettings) -> None:
         self._database = database
-        self._index = index
         self._projecting = projecting
         self._settings = settings
 
@@ -52,21 +50,30 @@ class Sweep:
                     _log.warning("sweep mended the index", memories=mended)
 
     async def sweep(self) -> int:
-        """Compare what changed in the last two intervals; returns how many memories were mended."""
-        # Two intervals, so that what a sweeper left undone when it died is done by the next one.
-        until = await asyncio.to_thread(self._database.now) - timedelta(seconds=self._settings.sweep_grace_s)
+        """Compare what changed since the last sweep of the serving collection; returns how many were mended.
+
+        At least the last two intervals, so that what a sweeper left undone when it died is done by the next one.
+        Further back after a time without workers of this model: others changed rows that they could not embed.
+        """
+        index = await self._projecting.serving()
+        until = await settled_moment(self._database) - timedelta(seconds=self._settings.sweep_grace_s)
         after = until - timedelta(seconds=2 * self._settings.sweep_interval_s)
+        for known in await asyncio.to_thread(self._database.collections.of, self._projecting.base):
+            if known.name == index.collection and known.swept_until is not None:
+                after = min(after, known.swept_until)
         mended = 0
         last: UUID | None = None
         while True:
             page = await asyncio.to_thread(self._database.changed_between, after, until, last, _PAGE)
-            mended += await self._mend(page)
+            mended += await self._mend(index, page)
             if len(page) < _PAGE:
-                return mended
+                break
             last = page[-1].id
+        await asyncio.to_thread(self._database.collections.swept, index.collection, until)
+        return mended
 
-    async def _mend(self, page: Sequence[Memory]) -> int:
-        found = await self._index.versions([memory.id for memory in page])
+    async def _mend(self, index: VectorIndex, page: Sequence[Memory]) -> int:
+        found = await index.versions([memory.id for memory in page])
         stale = [
             memory.id for memory in page if found.get(memory.id) != (None if memory.deleted_at else memory.version)
         ]

@@ -29,6 +29,7 @@ class EmbedStage:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self._thread = ThreadPoolExecutor(1, "embed")
+        self.model = embedder.identity
         self.dimension = embedder.identity.dimension
         #: Slices embedded so far.
         self.steps = 0

@@ -7,6 +7,7 @@ from heapq import nlargest
 from typing import Final
 from uuid import UUID
 
+from gateway.search.index import ServingIndex
 from gateway.threads import Call
 from infra.onnx import Embedder
 from infra.postgres import Database
@@ -62,7 +63,12 @@ class Searcher:
     """
 
     def __init__(
-        self, embedder: Embedder, embed_call: Call, index: VectorIndex, database: Database, call: Call
+        self,
+        embedder: Embedder,
+        embed_call: Call,
+        index: ServingIndex | VectorIndex,
+        database: Database,
+        call: Call,
     ) -> None:
         self._embedder = embedder
         self._embed_call = embed_call

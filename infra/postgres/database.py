@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 from infra.postgres import reads
 from infra.postgres.audit import Audit
 from infra.postgres.browsing import Browsing
+from infra.postgres.collections import Collections, SearchCollection, collections_of
 from infra.postgres.credentials import Credentials
 from infra.postgres.engine import make_engine
 from infra.postgres.errors import translated
@@ -52,6 +53,7 @@ class Database:
         self.audit = Audit(self._connection)
         self.credentials = Credentials(self._connection)
         self.browsing = Browsing(self._connection)
+        self.collections = Collections(self._connection)
         self.projects = Projects(self._connection)
         self.webhooks = Webhooks(self._connection)
         self.webhook_queue = WebhookQueue(self._connection)
@@ -89,6 +91,11 @@ class Database:
         with self._connection() as connection:
             return reads.current(connection, ids)
 
+    def to_project(self, ids: Iterable[UUID], base: str) -> tuple[dict[UUID, Memory], list[SearchCollection]]:
+        """:meth:`current`, and the collections of an index as they were known after these rows."""
+        with self._connection() as connection:
+            return reads.current(connection, ids), collections_of(connection, base)
+
     def versions(self, ids: Iterable[UUID]) -> dict[UUID, int]:
         """The version of each of these memories, deleted ones too."""
         with self._connection() as connection:
@@ -100,6 +107,23 @@ class Database:
         """A page of the memories changed in ``(after, until]``, ordered by id, from behind ``last``."""
         with self._connection() as connection:
             return reads.changed_between(connection, after, until, last, limit)
+
+    def ids_after(
+        self, last: UUID | None, limit: int, project: str | None = None, *, deleted: bool = False
+    ) -> list[UUID]:
+        """A page of the ids of memories, those that are ``deleted`` too if asked for, in their order."""
+        with self._connection() as connection:
+            return reads.ids_after(connection, last, limit, project, deleted)
+
+    def moment(self) -> tuple[datetime, int]:
+        """The database's clock, and a mark for :meth:`settled`."""
+        with self._connection() as connection:
+            return reads.moment(connection)
+
+    def settled(self, mark: int) -> bool:
+        """Whether every transaction that had written anything at that moment has ended."""
+        with self._connection() as connection:
+            return reads.settled(connection, mark)
 
     # What a project may see.
 

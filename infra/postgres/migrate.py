@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -64,12 +65,32 @@ def downgrade(settings: PostgresSettings, target: str = "base") -> None:
     _run(settings, "down", target)
 
 
-def pending(settings: PostgresSettings) -> bool:
-    """Whether the database's schema is older than this version's."""
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where the schema is, and the revisions of this version that it lacks, oldest first."""
+
+    revision: str | None
+    missing: tuple[str, ...]
+    #: Made by a later version, of which this one knows nothing: it runs on it all the same, see the upgrade page.
+    newer: bool
+
+
+def status(settings: PostgresSettings) -> Status:
+    """Where the schema is."""
     engine = make_engine(settings, "agentmem-migrate")
     try:
         with translated(), engine.connect() as connection:
-            known = ScriptDirectory.from_config(_config()).get_heads()
-            return _revision(connection) not in known
+            revision = _revision(connection)
     finally:
         engine.dispose()
+    known = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+    if revision is None:
+        return Status(None, tuple(known), newer=False)
+    if revision not in known:
+        return Status(revision, (), newer=True)
+    return Status(revision, tuple(known[known.index(revision) + 1 :]), newer=False)
+
+
+def pending(settings: PostgresSettings) -> bool:
+    """Whether the database's schema is older than this version's."""
+    return bool(status(settings).missing)

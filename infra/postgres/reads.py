@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, FromClause, func, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, func, or_, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from infra.postgres.filters import condition
@@ -39,6 +40,38 @@ def changed_between(
         conditions.append(memories.c.id > last)
     statement = select(memories).where(*conditions).order_by(memories.c.id).limit(limit)
     return [memory_of(row) for row in connection.execute(statement)]
+
+
+def ids_after(
+    connection: Connection, last: UUID | None, limit: int, project: str | None, deleted: bool
+) -> list[UUID]:
+    """A page of the ids of memories, in their order, from behind ``last``."""
+    conditions: list[ColumnElement[bool]] = []
+    if last is not None:
+        conditions.append(memories.c.id > last)
+    if project is not None:
+        conditions.append(memories.c.project == project)
+    if not deleted:
+        conditions.append(memories.c.deleted_at.is_(None))
+    statement = select(memories.c.id).where(*conditions).order_by(memories.c.id).limit(limit)
+    return list(connection.execute(statement).scalars())
+
+
+# A row's changed_at is taken inside of its transaction, after its first write, and seen when that commits, however
+# much later. Transaction ids tell when nothing older than a moment can appear any more.
+_MOMENT: Final = text("SELECT now(), pg_current_xact_id()::text::bigint")
+_SETTLED: Final = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= :mark")
+
+
+def moment(connection: Connection) -> tuple[datetime, int]:
+    """The clock, and a transaction id that is later than all that were given by then."""
+    now, mark = connection.execute(_MOMENT).one()
+    return now, mark
+
+
+def settled(connection: Connection, mark: int) -> bool:
+    """Whether all transactions before ``mark`` have ended."""
+    return bool(connection.execute(_SETTLED, {"mark": mark}).scalar_one())
 
 
 def served(

@@ -22,6 +22,7 @@ GRANTS: Final = {
     "requests": "SELECT, INSERT, UPDATE",
     "project_settings": "SELECT, INSERT, UPDATE",
     "memory_feedback": "SELECT, INSERT, UPDATE, DELETE",
+    "search_collections": "SELECT",
     "webhooks": "SELECT, INSERT, UPDATE, DELETE",
     "webhook_deliveries": "SELECT",
 }

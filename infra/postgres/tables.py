@@ -199,6 +199,27 @@ audit: Final = Table(
     Index("audit_recent", "recorded_at"),
 )
 
+# Each collection that the search index has or had: see ``infra.postgres.collections``.
+search_collections: Final = Table(
+    "search_collections",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("base", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    # How far a rebuild has filled it, by the ids of memories.
+    Column("filled_to", Uuid),
+    _time("created_at"),
+    # What changed up to here has been compared by the sweep.
+    _time("swept_until", nullable=True),
+    # How far the workers' verification is: through the rows first, then through the objects.
+    Column("verify_objects", Boolean, nullable=False, server_default=FetchedValue()),
+    Column("verify_after", Uuid),
+    Column("verify_due", DateTime(timezone=True), nullable=False, server_default=FetchedValue()),
+    _time("verified_at", nullable=True),
+    Index("search_collections_base", "base", "model"),
+)
+
 webhooks: Final = Table(
     "webhooks",
     metadata,

@@ -66,6 +66,18 @@ class VectorIndex:
         self._dimension: int | None = None
         self._doubtful = DoubtfulIds()
 
+    @property
+    def collection(self) -> str:
+        """The name of the collection."""
+        return self._settings.collection
+
+    def at(self, collection: str, dimension: int | None = None) -> VectorIndex:
+        """Another collection over the same connection, which must be open and is closed here."""
+        other = VectorIndex(self._settings.model_copy(update={"collection": collection}))
+        other._client = self._connected
+        other._dimension = dimension or self._dimension
+        return other
+
     async def open(self) -> None:
         """Connect. After a ``StoreUnavailableError`` it may be called again."""
         if self._client is not None:

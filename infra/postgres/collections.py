@@ -1,0 +1,176 @@
+"""The collections of the search index: which there are, which serves, and how far each was brought.
+
+It is recorded here and not in Weaviate (whose aliases could switch as well), because a worker must learn of a new
+collection from the same store as of the rows that it writes there: whoever reads the rows of a batch and then this
+table cannot write them into too few collections. See ``agents.maintenance.rebuild``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from infra.postgres.tables import search_collections as table
+from schemas.problems import MisconfiguredError
+
+Connect = Callable[..., AbstractContextManager[Connection]]
+
+
+class CollectionState(StrEnum):
+    """In this order, except that a collection that was the first of its index is ``serving`` at once."""
+
+    #: It has a name, and perhaps is there already.
+    PLANNED = "planned"
+    #: It is being filled; what changes is written to it too.
+    BUILDING = "building"
+    #: Searches of processes with its model go to it.
+    SERVING = "serving"
+    #: Another serves in its place; what changes is still written to it, for processes that do not know yet.
+    RETIRING = "retiring"
+    #: Nobody writes to it any more; it is to be removed.
+    DROPPING = "dropping"
+
+
+#: What changes is written to the collections in these states.
+WRITTEN = (CollectionState.BUILDING, CollectionState.SERVING, CollectionState.RETIRING)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchCollection:
+    """A collection of the index ``base`` (the setting ``weaviate.collection``), for the vectors of ``model``."""
+
+    name: str
+    base: str
+    model: str
+    state: CollectionState
+    created_at: datetime
+    filled_to: UUID | None = None
+    swept_until: datetime | None = None
+    verified_at: datetime | None = None
+
+
+def written_to(collections: Sequence[SearchCollection], base: str, model: str) -> list[str]:
+    """The names of the collections that a process with this model writes to, the one that serves first.
+
+    An index of which nothing is recorded is one collection of that name. Raises ``MisconfiguredError`` when there
+    are collections of other models only.
+    """
+    mine = [one for one in collections if one.model == model and one.state in WRITTEN]
+    if not collections:
+        return [base]
+    if not mine:
+        raise _other_model(collections, base, model)
+    return [one.name for one in sorted(mine, key=lambda one: one.state is not CollectionState.SERVING)]
+
+
+def serving(collections: Sequence[SearchCollection], base: str, model: str) -> str:
+    """The name of the collection that a process with this model searches; raises as :func:`written_to`."""
+    for one in collections:
+        if one.model == model and one.state is CollectionState.SERVING:
+            return one.name
+    if collections:
+        raise _other_model(collections, base, model)
+    return base
+
+
+def _other_model(collections: Sequence[SearchCollection], base: str, model: str) -> MisconfiguredError:
+    held = " and ".join(sorted({one.model for one in collections if one.state is CollectionState.SERVING}))
+    return MisconfiguredError(
+        f"The index {base} holds vectors of {held or 'no model yet'}, but {model} is configured. "
+        "Set the embedding settings back, or build the index for the new ones first: agentmem rebuild."
+    )
+
+
+class Collections:
+    """Reads and changes them, on the database's connections."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+
+    def of(self, base: str) -> list[SearchCollection]:
+        """All of an index, whatever their model and state, oldest first."""
+        with self._connect() as connection:
+            return collections_of(connection, base)
+
+    def register(self, name: str, base: str, model: str, state: CollectionState) -> None:
+        """Record a collection unless it is known."""
+        row = insert(table).values(
+            name=name, base=base, model=model, state=state, created_at=func.clock_timestamp()
+        )
+        with self._connect() as connection:
+            connection.execute(row.on_conflict_do_nothing(index_elements=["name"]))
+
+    def advance(self, name: str, before: CollectionState, after: CollectionState, **values: Any) -> bool:
+        """Bring a collection from one state to the next; False when it is not in the first one."""
+        with self._connect() as connection:
+            return _advance(connection, name, before, after, values)
+
+    def switch(self, name: str, swept_until: datetime) -> bool:
+        """Let a collection that was built serve in place of those of its model; False when it is not building."""
+        with self._connect() as connection:
+            serving = {"swept_until": swept_until}
+            if not _advance(connection, name, CollectionState.BUILDING, CollectionState.SERVING, serving):
+                return False
+            here = select(table.c.base, table.c.model).where(table.c.name == name).subquery()
+            connection.execute(
+                update(table)
+                .where(
+                    table.c.base == select(here.c.base).scalar_subquery(),
+                    table.c.model == select(here.c.model).scalar_subquery(),
+                    table.c.state == CollectionState.SERVING,
+                    table.c.name != name,
+                )
+                .values(state=CollectionState.RETIRING)
+            )
+            return True
+
+    def filled(self, name: str, to: UUID | None) -> None:
+        """Note how far a collection is filled."""
+        with self._connect() as connection:
+            connection.execute(update(table).where(table.c.name == name).values(filled_to=to))
+
+    def swept(self, name: str, until: datetime) -> None:
+        """Note that all that changed until then was compared."""
+        later = func.greatest(table.c.swept_until, until)
+        with self._connect() as connection:
+            connection.execute(update(table).where(table.c.name == name).values(swept_until=later))
+
+    def forget(self, name: str) -> None:
+        """Remove the record of a collection that was dropped."""
+        gone = delete(table).where(table.c.name == name, table.c.state == CollectionState.DROPPING)
+        with self._connect() as connection:
+            connection.execute(gone)
+
+
+def collections_of(connection: Connection, base: str) -> list[SearchCollection]:
+    """All collections of an index, oldest first."""
+    statement = select(table).where(table.c.base == base).order_by(table.c.created_at, table.c.name)
+    return [_collection(row) for row in connection.execute(statement)]
+
+
+def _advance(
+    connection: Connection, name: str, before: CollectionState, after: CollectionState, values: dict[str, Any]
+) -> bool:
+    statement = update(table).where(table.c.name == name, table.c.state == before).values(state=after, **values)
+    return connection.execute(statement).rowcount == 1
+
+
+def _collection(row: Row[Any]) -> SearchCollection:
+    return SearchCollection(
+        name=row.name,
+        base=row.base,
+        model=row.model,
+        state=CollectionState(row.state),
+        created_at=row.created_at,
+        filled_to=row.filled_to,
+        swept_until=row.swept_until,
+        verified_at=row.verified_at,
+    )

@@ -1,0 +1,189 @@
+"""The verification: what it finds, what it mends, and what it takes for a write in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+
+from agentmem.exit_codes import ExitCode
+from agents.collections import ensure_serving
+from agents.items import Item
+from agents.maintenance.drift import Drift
+from agents.maintenance.verify import Report, Verification
+from agents.projection import Projection, open_projection
+from agents.stages.apply import apply
+from infra.onnx import EmbeddingSettings
+from infra.postgres import PostgresSettings
+from infra.weaviate import Point, VectorIndex, WeaviateSettings
+from schemas.memories import Memory
+from schemas.requests import MemoryRequest
+from schemas.scope import Scope
+from streams.records import Record
+from tests.acceptance.command import Agentmem
+from tests.harness.kafka import caught_up, has_members
+from tests.harness.load import progressed, under_load
+from tests.harness.system import System
+from tests.harness.systems import new_system
+from tests.harness.workload import Workload, seed
+
+_SETTLE_S = 0.1
+
+
+@pytest.fixture
+async def both(
+    postgres_settings: PostgresSettings, weaviate_settings: WeaviateSettings, model_dir: Path
+) -> AsyncIterator[Projection]:
+    embedding = EmbeddingSettings(model=str(model_dir), threads=1)
+    async with open_projection(postgres_settings, weaviate_settings, embedding) as projection:
+        await ensure_serving(projection.database, projection.index, projection.model)
+        yield projection
+
+
+@pytest.fixture
+def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
+    with new_system(stores, tmp_path) as made:
+        yield made
+
+
+async def add(both: Projection, count: int, project: str = "default", **fields: Any) -> list[Memory]:
+    items = [
+        Item(
+            Record("t", 0, 0, 0.0, None, b""),
+            MemoryRequest.model_validate(
+                {"request_id": str(uuid4()), "op": "add", "project": project, "user_id": "alice"}
+                | {"text": f"likes tea {number}", **fields}
+            ),
+        )
+        for number in range(count)
+    ]
+    applied, _ = apply(both.database, items)
+    memories = [one.history[0].memory for one in applied]
+    await both.projecting.project([memory.id for memory in memories], {})
+    return memories
+
+
+async def verified(both: Projection, *, repair: bool = False, project: str | None = None) -> Report:
+    verification = Verification(both.database, both.projecting, _SETTLE_S)
+    index = await both.projecting.serving()
+    return await verification.run(index, project, repair=repair, tell=lambda _: None)
+
+
+def unit_vector(first: float) -> list[float]:
+    return [first, (1 - first * first) ** 0.5, *[0.0] * 382]
+
+
+async def harm(both: Projection, index: VectorIndex, project: str) -> dict[UUID, Drift]:
+    """One memory for each kind of drift; which has which."""
+    memories = await add(both, 4, project)
+    [own_vector] = await add(both, 1, project, vector=unit_vector(1.0))
+    points = await index.points([memory.id for memory in memories])
+    missing, older, foreign, bare = (points[memory.id] for memory in memories)
+    stranger = Point(uuid4(), 1, Scope(project, "alice"), missing.vector)
+    await index.delete([missing.id])
+    await index.upsert([replace(older, version=7), replace(foreign, scope=Scope(project, "bob")), stranger])
+    await index.upsert([Point(own_vector.id, 1, own_vector.scope, unit_vector(0.5))])
+    await index.delete([bare.id])
+    await index._collection.data.insert({"project": project, "user_id": "alice", "version": 1}, uuid=bare.id)
+    return {
+        missing.id: Drift.MISSING,
+        older.id: Drift.STALE,
+        foreign.id: Drift.STALE,
+        bare.id: Drift.NO_VECTOR,
+        own_vector.id: Drift.UNSEARCHABLE,
+        stranger.id: Drift.EXTRA,
+    }
+
+
+async def test_every_kind_of_drift_is_found_and_mended(both: Projection) -> None:
+    index = await both.projecting.serving()
+    await add(both, 600)
+    harmed = await harm(both, index, "default")
+
+    found = await verified(both)
+    assert {one.id: one.drift for one in found.named} == harmed
+    assert (found.checked, found.drift, found.repaired) == (605, Counter(harmed.values()), 0)
+
+    mended = await verified(both, repair=True)
+    assert (mended.drift, mended.repaired, mended.remaining) == (Counter(harmed.values()), len(harmed), 0)
+    again = await verified(both)
+    assert (again.checked, again.drift) == (605, Counter())
+
+
+async def test_of_one_project_only_that_one_is_told(both: Projection) -> None:
+    index = await both.projecting.serving()
+    ours = await harm(both, index, "ours")
+    await harm(both, index, "theirs")
+
+    found = await verified(both, repair=True, project="ours")
+
+    assert (found.checked, {one.id for one in found.named}, found.repaired) == (5, set(ours), len(ours))
+    assert (await verified(both, project="ours")).drift == Counter()
+    assert (await verified(both)).drift == Counter(ours.values())
+
+
+async def test_a_write_in_flight_is_no_drift(both: Projection) -> None:
+    """Rows are applied first and projected while the verification waits to look again."""
+    index = await both.projecting.serving()
+    verification = Verification(both.database, both.projecting, _SETTLE_S)
+    memories = await add(both, 3)
+    await index.delete([memory.id for memory in memories])
+    _, suspects = await verification.rows_after(index, None, 10)
+    assert {one.id for one in suspects} == {memory.id for memory in memories}
+
+    await both.projecting.project([memory.id for memory in memories[:2]], {})
+
+    assert [one.id for one in await verification.judge(index, suspects)] == [memories[2].id]
+
+
+async def test_a_store_that_lost_everything_is_filled_again(both: Projection) -> None:
+    memories = await add(both, 1_100)
+    index = await both.projecting.serving()
+    await index.drop()
+    await index.ensure(both.model)
+
+    report = await verified(both, repair=True)
+
+    assert report.drift == {Drift.MISSING: len(memories)}
+    assert (await verified(both)).drift == Counter()
+
+
+@pytest.mark.chaos
+async def test_the_command_beside_writes(system: System) -> None:
+    """Under load it finds nothing; afterwards what was harmed, and says so by its exit code."""
+    work = Workload(Random(seed()), 384)
+    worker = system.start_worker({"worker.verify_rows_per_s": "0"})
+    await has_members(system, 1)
+    command = Agentmem(system.folder, system.environment())
+    async with under_load(system, list(work.messages(3_000)), 20):
+        await progressed(system, 300)
+        for _ in range(2):
+            during = await asyncio.to_thread(command, "verify", "--json", "--settle", "5")
+            assert during.code == ExitCode.OK, (during.out, during.err, worker.tail())
+    await caught_up(system, 120)
+
+    settings = system.weaviate
+    index = VectorIndex(settings)
+    await index.open()
+    harmed = [UUID(str(item.uuid)) for item in (await index._collection.query.fetch_objects(limit=5)).objects]
+    await index.delete(harmed)
+    await index.close()
+    found = await asyncio.to_thread(command, "verify", "--json", "--settle", "0.5")
+    assert found.code == ExitCode.FAILED
+    assert orjson.loads(found.out)["drift"] == {"missing": 5}
+    assert {one["memory_id"] for one in orjson.loads(found.out)["examples"]} == set(map(str, harmed))
+    only_said = await asyncio.to_thread(command, "verify", "--repair", "--dry-run", "--settle", "0.5")
+    assert only_said.code == ExitCode.FAILED
+    mended = await asyncio.to_thread(command, "verify", "--repair", "--json", "--settle", "0.5")
+    assert mended.code == ExitCode.OK
+    assert orjson.loads(mended.out)["repaired"] == 5
+    clean = await asyncio.to_thread(command, "verify", "--settle", "0.5")
+    assert (clean.code, "no drift" in clean.err) == (ExitCode.OK, True)
