@@ -14,14 +14,16 @@ _PUBLISH_AT_ONCE = 100
 
 
 @asynccontextmanager
-async def under_load(system: System, messages: Sequence[Message], over_s: float) -> AsyncIterator[None]:
+async def under_load(
+    system: System, messages: Sequence[Message], over_s: float, at_once: int = _PUBLISH_AT_ONCE
+) -> AsyncIterator[None]:
     """Publish the messages bit by bit, over about ``over_s`` seconds; in the end Kafka has all of them."""
 
     async def load() -> None:
-        pause = over_s * _PUBLISH_AT_ONCE / len(messages)
+        pause = over_s * at_once / len(messages)
         async with publisher(system) as publish:
-            for start in range(0, len(messages), _PUBLISH_AT_ONCE):
-                await publish(messages[start : start + _PUBLISH_AT_ONCE])
+            for start in range(0, len(messages), at_once):
+                await publish(messages[start : start + at_once])
                 await asyncio.sleep(pause)
 
     task = asyncio.create_task(load())

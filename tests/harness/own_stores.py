@@ -8,9 +8,11 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import psutil
 from rich.console import Console
 
 from infra.local import kafka_broker, postgres, weaviate
@@ -37,14 +39,37 @@ class OwnStores:
         """Stop it as its operator would."""
         await self._stack.supervisor.stop([store], _GRACE_S)
 
-    async def start(self, store: str) -> None:
-        """Start it again on its data; returns when it answers."""
-        await self._stack.start(await self._service(store))
+    async def kill(self, store: str) -> None:
+        """End it with SIGKILL; what it had started ends by itself."""
+        process = psutil.Process(self._stack.supervisor.running()[store].pid)
+        family = [process, *process.children(recursive=True)]
+        process.kill()
+        _, alive = await asyncio.to_thread(psutil.wait_procs, family, _GRACE_S)
+        assert not alive
+
+    async def start(self, store: str, environment: Mapping[str, str] | None = None) -> None:
+        """Start it again on its data, with more in its environment if need be; returns when it answers."""
+        service = await self._service(store)
+        await self._stack.start(replace(service, env={**service.env, **(environment or {})}))
+
+    async def start_kafka_behind(self, listener: int, advertised: int) -> None:
+        """Start Kafka with one more port, for clients that shall reach it at the ``advertised`` one."""
+        service = await self._service("kafka")
+        _add_listener(Path(service.argv[-1]), listener, advertised)
+        await self._stack.start(service)
+
+    def data(self, store: str) -> Path:
+        """The directory that holds its data."""
+        return self._stack.directory / "data" / store
+
+    def is_running(self, store: str) -> bool:
+        return store in self._stack.supervisor.running()
 
     async def start_missing(self) -> None:
         """Start what a test left stopped."""
-        for store in set(STORES) - self._stack.supervisor.running().keys():
-            await self.start(store)
+        for store in STORES:
+            if not self.is_running(store):
+                await self.start(store)
 
     async def _service(self, store: str) -> Service:
         directory, ports = self._stack.directory, self._stack.ports
@@ -70,6 +95,15 @@ def own_stores() -> Iterator[OwnStores]:
     finally:
         asyncio.run(stack.stop())
         shutil.rmtree(stack.directory)
+
+
+def _add_listener(config: Path, listener: int, advertised: int) -> None:
+    lines = dict(line.split("=", 1) for line in config.read_text().splitlines())
+    lines["listeners"] += f",BEHIND://127.0.0.1:{listener}"
+    lines["advertised.listeners"] += f",BEHIND://127.0.0.1:{advertised}"
+    lines["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,BEHIND:PLAINTEXT"
+    lines["inter.broker.listener.name"] = "PLAINTEXT"
+    config.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
 
 def _remove_remains(stacks: Path) -> None:

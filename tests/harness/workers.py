@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.harness.waiting import eventually
+
 #: The promise: a worker that is told to stop has stopped within this many seconds.
 STOP_WITHIN_S = 25.0
 _TAIL_LINES = 25
@@ -48,6 +50,15 @@ class WorkerProcess:
     async def ended(self, within_s: float) -> int:
         """Wait for the end; returns the exit code."""
         return await asyncio.to_thread(self._process.wait, within_s)
+
+    async def says(self, text: str, within_s: float = 60) -> None:
+        """Wait until it has logged this."""
+
+        async def said() -> bool:
+            assert self.code is None, self.tail()
+            return text in self.text()
+
+        await eventually(said, within_s, f"the worker says {text!r}", self.tail)
 
     def text(self) -> str:
         """All that it wrote."""

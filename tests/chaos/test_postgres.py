@@ -1,0 +1,106 @@
+"""Postgres in trouble: killed in the middle of a transaction, out of connections, with a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+import psycopg2
+import psycopg2.extensions
+import pytest
+
+from tests.harness.case import Case, stop_cleanly
+from tests.harness.kafka import has_members
+from tests.harness.load import progressed, under_load
+from tests.harness.own_stores import OwnStores
+from tests.harness.system import System
+from tests.harness.waiting import eventually
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+
+_WORKERS = "application_name = 'agentmem'"
+#: A transaction that has written something and is not committed.
+_WRITING = f"SELECT count(*) FROM pg_stat_activity WHERE {_WORKERS} AND backend_xid IS NOT NULL"
+
+
+@pytest.mark.case("postgres-killed")
+async def test_postgres_killed_in_the_middle_of_a_transaction(
+    breakable: OwnStores, breakable_system: System, case: Case
+) -> None:
+    system = breakable_system
+    workers = [system.start_worker() for _ in range(2)]
+    await has_members(system, 2)
+    messages = list(case.work(poison=0.01).messages(case.scaled(8_000, 1_500)))
+    async with under_load(system, messages, case.scaled(60, 10)):
+        for _ in range(case.scaled(5, 1)):
+            await progressed(system, 100)
+            await _writing(system)
+            await breakable.kill("postgres")
+            await breakable.start("postgres")
+            await case.recovers(system)
+    await case.judge(system)
+    await stop_cleanly(*workers)
+
+
+@pytest.mark.case("postgres-connections")
+async def test_no_connection_to_postgres_is_left(
+    breakable: OwnStores, breakable_system: System, case: Case
+) -> None:
+    system = breakable_system
+    workers = [system.start_worker() for _ in range(2)]
+    await has_members(system, 2)
+    messages = list(case.work(poison=0.01).messages(case.scaled(4_000, 1_000)))
+    async with under_load(system, messages, case.scaled(40, 15)):
+        await progressed(system, 100)
+        with _all_connections(system):
+            for worker in workers:
+                await worker.says("waiting for a store")
+            await asyncio.sleep(case.scaled(20, 3))
+        await case.recovers(system)
+    await case.judge(system)
+    assert all("too many clients" in worker.text() for worker in workers)
+    await stop_cleanly(*workers)
+
+
+async def _writing(system: System) -> None:
+    with closing(_connect(system)) as connection, connection.cursor() as cursor:
+
+        async def seen() -> bool:
+            for _ in range(200):  # such a moment is short
+                cursor.execute(_WRITING)
+                if cursor.fetchall() != [(0,)]:
+                    return True
+            return False
+
+        await eventually(seen, 60, "a worker's transaction is open", system.logs)
+
+
+@contextmanager
+def _all_connections(system: System) -> Iterator[None]:
+    """Hold every connection that Postgres gives, those of the workers too."""
+    with ExitStack() as held:
+        first = held.enter_context(closing(_connect(system)))
+        left = 1
+        while left:
+            while (more := _try_connect(system)) is not None:
+                held.enter_context(closing(more))
+            with first.cursor() as cursor:
+                cursor.execute(f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {_WORKERS}")
+                [(left,)] = cursor.fetchall()
+        yield
+
+
+def _try_connect(system: System) -> psycopg2.extensions.connection | None:
+    try:
+        return _connect(system)
+    except psycopg2.OperationalError as error:
+        if "too many clients" not in str(error):
+            raise
+        return None
+
+
+def _connect(system: System) -> psycopg2.extensions.connection:
+    connection = psycopg2.connect(system.postgres.dsn.get_secret_value(), application_name="chaos")
+    connection.autocommit = True
+    return connection

@@ -1,0 +1,147 @@
+"""Requests that are bad, come again, or come in floods; and a dead-letter topic that takes none."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.partitioner import DefaultPartitioner
+
+from infra.postgres import Database
+from tests.harness.case import Case, stop_cleanly
+from tests.harness.kafka import Message, caught_up, offsets, publish, rewind
+from tests.harness.load import progressed
+from tests.harness.observed import observe
+from tests.harness.system import System
+from tests.harness.waiting import eventually
+from tests.harness.workload import POISON_KINDS, message
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+
+
+@pytest.mark.case("poison-{percent}")
+@pytest.mark.parametrize("percent", [1, 100])
+async def test_poison(system: System, case: Case, percent: int) -> None:
+    work = case.work(poison=percent / 100)
+    messages = list(work.messages(case.scaled(5_000, 1_000) if percent == 1 else case.scaled(1_000, 200)))
+    kinds = [kind for kind in POISON_KINDS if percent < 100 or kind != "request_id_conflict"]
+    messages += [work.poisonous(kind) for kind in kinds]  # each at least once
+    await publish(system, messages)
+    worker = system.start_worker()
+    await case.recovers(system)
+    summary = await case.judge(system)
+    assert summary.dead_letters >= len(kinds)
+    assert percent < 100 or summary.dead_letters == summary.requests
+    await stop_cleanly(worker)
+
+
+@pytest.mark.case("dead-letters-refused")
+async def test_the_dead_letter_topic_takes_nothing(system: System, case: Case) -> None:
+    """Kafka asks for more replicas than there are: the worker waits and sets nothing aside for good."""
+    await _min_replicas(system, 2)
+    work = case.work()
+    poison = work.poisonous("not-json")
+    await publish(system, [*work.messages(300), poison, *work.messages(300)])
+    worker = system.start_worker({"kafka.request_timeout_s": "2"})
+    await worker.says("waiting for a store")
+    await asyncio.sleep(case.scaled(30, 5))
+    assert (await observe(system)).dead_letters == []
+    await _min_replicas(system, 1)
+    await case.recovers(system)
+    summary = await case.judge(system)
+    assert summary.dead_letters == 1
+    await stop_cleanly(worker)
+
+
+@pytest.mark.case("redelivered", full=True)
+async def test_the_whole_topic_comes_again(system: System, case: Case) -> None:
+    await publish(system, case.work(poison=0.01).messages(10_000))
+    first = system.start_worker()
+    await caught_up(system, 300)
+    before = await observe(system)
+    await stop_cleanly(first)
+    await rewind(system)
+    second = system.start_worker()
+    await case.recovers(system)
+    summary = await case.judge(system)
+    after = await observe(system)
+    assert (after.rows, after.history, after.outcomes) == (before.rows, before.history, before.outcomes)
+    assert summary.seen_again >= len(after.outcomes)
+    await stop_cleanly(second)
+
+
+@pytest.mark.case("producers-retry")
+async def test_two_producers_send_the_same_and_each_repeats_itself(system: System, case: Case) -> None:
+    work = case.work(poison=0.01, repeated=0.3)
+    worker = system.start_worker()
+    messages = list(work.messages(case.scaled(5_000, 800)))
+    await asyncio.gather(publish(system, messages), publish(system, messages))
+    await case.judge(system)
+    await stop_cleanly(worker)
+
+
+@pytest.mark.case("hot-scope")
+async def test_all_requests_on_one_key(system: System, case: Case) -> None:
+    """One partition does all the work; whoever has it is killed."""
+    await publish(system, case.work(users=1, purges=1).messages(case.scaled(10_000, 1_500)))
+    workers = [system.start_worker() for _ in range(case.scaled(3, 2))]
+    for number in range(len(workers) - 1):
+        await progressed(system, 200)
+        workers[number].kill()
+    await case.recovers(system)
+    await case.judge(system)
+    await stop_cleanly(workers[-1])
+
+
+@pytest.mark.case("flood", full=True)
+async def test_a_projects_flood_beside_anothers_trickle(system: System, case: Case) -> None:
+    """What lies in other partitions does not wait until the flood is over."""
+    flooded = _partition(_key("flood", "one"), system.kafka.partitions)
+    users = [f"user-{number}" for number in range(200)]
+    users = [u for u in users if _partition(_key("trickle", u), system.kafka.partitions) != flooded][:50]
+    await publish(system, (_add("flood", "one", str(number), case) for number in range(30_000)))
+    worker = system.start_worker()
+    await progressed(system, 1_000)
+    await publish(system, (_add("trickle", user, f"trickle-{user}", case) for user in users))
+    database = Database(system.postgres)
+
+    async def served() -> bool:
+        found = [await asyncio.to_thread(database.outcome, "trickle", f"trickle-{user}") for user in users]
+        return all(outcome is not None for outcome in found)
+
+    try:
+        await eventually(served, 240, "the trickle is served", system.logs)
+    finally:
+        database.close()
+    assert (await offsets(system)).lag(flooded) > 0, "the flood was over before"
+    await case.judge(system)
+    await stop_cleanly(worker)
+
+
+def _add(project: str, user: str, request_id: str, case: Case) -> Message:
+    vector = [round(case.random.gauss(0, 1), 3) for _ in range(case.embedder.identity.dimension)]
+    request = {"project": project, "request_id": request_id, "op": "add", "user_id": user, "text": request_id}
+    return message({**request, "vector": vector})
+
+
+def _key(project: str, user: str) -> bytes:
+    return f"{project}/user:{user}".encode()
+
+
+def _partition(key: bytes, partitions: int) -> int:
+    every = list(range(partitions))
+    return int(DefaultPartitioner()(key, every, every))
+
+
+async def _min_replicas(system: System, number: int) -> None:
+    config = ConfigResource(
+        ConfigResourceType.TOPIC, system.topics.dead_letters, {"min.insync.replicas": str(number)}
+    )
+    admin = AIOKafkaAdminClient(bootstrap_servers=system.kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.alter_configs([config])
+    finally:
+        await admin.close()
