@@ -55,10 +55,14 @@ def configure_logging(settings: LogSettings) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.level.upper())
-    if settings.level == "info":
-        for name in CHATTY:
-            logging.getLogger(name).setLevel(logging.WARNING)
+    set_level(settings.level)
+
+
+def set_level(level: str) -> None:
+    """Show what is of this level or above; at any time."""
+    logging.getLogger().setLevel(level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING if level == "info" else logging.NOTSET)
 
 
 def _handler(settings: LogSettings) -> logging.Handler:

@@ -23,7 +23,15 @@ from infra.webhooks.settings import WebhookSettings
 from schemas.live import Live
 from streams.settings import KafkaSettings, WindowSettings
 
-__all__ = ["LogSettings", "Settings", "SettingsError", "load_settings", "load_with_sources"]
+__all__ = [
+    "LogSettings",
+    "Settings",
+    "SettingsError",
+    "load_settings",
+    "load_with_sources",
+    "parsed",
+    "read_layers",
+]
 
 
 class LogSettings(BaseModel):
@@ -111,6 +119,14 @@ def load_with_sources(
     fallback: Path | None = None,
 ) -> tuple[Settings, sources.Layer]:
     """As :func:`load_settings`, with what was given and where; a setting that is not among it has its default."""
+    values = read_layers(config, overrides, fallback=fallback)
+    return parsed(values), values
+
+
+def read_layers(
+    config: Path | None, overrides: Mapping[str, str] | None = None, *, fallback: Path | None = None
+) -> sources.Layer:
+    """What is set and where, by :func:`load_settings`'s sources; nothing is checked yet."""
     config = config or sources.configured_file()
     layers = [
         sources.fallback(Settings, fallback),
@@ -118,8 +134,12 @@ def load_with_sources(
         sources.environment(Settings),
         sources.flags(overrides or {}),
     ]
-    values = {path: given for layer in layers for path, given in layer.items()}
+    return {path: given for layer in layers for path, given in layer.items()}
+
+
+def parsed(values: sources.Layer) -> Settings:
+    """The settings with these values. Raises ``SettingsError``."""
     try:
-        return Settings.model_validate(sources.nested(values)), values
+        return Settings.model_validate(sources.nested(values))
     except ValidationError as error:
         raise explained(error, values, Settings) from None

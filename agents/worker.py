@@ -58,12 +58,16 @@ def run_worker(
     webhooks: WebhookSettings,
     telemetry: TelemetrySettings,
 ) -> int:
-    """Run a worker until SIGTERM or SIGINT; returns the exit code 0. See :func:`serve` for what it raises."""
+    beside: Callable[[], Awaitable[None]] | None = None,
+    """Run a worker until SIGTERM or SIGINT, and ``beside`` as long; returns the exit code 0.
+
+    See :func:`serve` for what it raises.
+    """
     failpoints.arm(os.environ)
     release = version("agentmem")
     BUILD.labels(release).set(1)
     with tracing(telemetry, "agentmem-worker", release):
-        _run(serve(Configuration(kafka, window, postgres, weaviate, embedding, worker, webhooks)))
+        _run(serve(Configuration(kafka, window, postgres, weaviate, embedding, worker, webhooks), beside))
     return 0
 
 
@@ -84,7 +88,7 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
         loop.close()
 
 
-async def serve(configuration: Configuration) -> None:
+async def serve(configuration: Configuration, beside: Callable[[], Awaitable[None]] | None = None) -> None:
     """Process requests until SIGTERM or SIGINT.
 
     Raises ``MisconfiguredError`` when something does not fit, and the error that stopped the pipeline when no
@@ -96,12 +100,15 @@ async def serve(configuration: Configuration) -> None:
         loop.add_signal_handler(number, stop.set)
     work = asyncio.create_task(_work(configuration), name="worker")
     stopping = asyncio.create_task(stop.wait(), name="signal")
+    watching = None if beside is None else asyncio.create_task(_beside("settings", beside))
     await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
         _log.info("stopping")
         work.cancel()
     stopping.cancel()
     try:
+    if watching is not None:
+        watching.cancel()
         await work
     except asyncio.CancelledError:
         if not stop.is_set():

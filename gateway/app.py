@@ -19,6 +19,7 @@ from gateway.auth.signing import SigningKeys
 from gateway.auth.strangers import Strangers
 from gateway.auth.tokens import Tokens
 from gateway.broker import Broker
+from gateway.configuration import Configuration
 from gateway.connection import Connection
 from gateway.feeds.catchup import CatchUps
 from gateway.feeds.hub import Feeds
@@ -61,6 +62,7 @@ def build_app(
     weaviate: WeaviateSettings,
     embedder: Embedder,
     webhooks: WebhookSettings | None = None,
+    configuration: Configuration | None = None,
 ) -> web.Application:
     """The aiohttp application. Nothing is connected before it starts; what it makes is closed at its end."""
     database = Database(postgres, walled=True)
@@ -144,6 +146,7 @@ def build_app(
         readers=readers,
         webhooks=webhooks or WebhookSettings(),
         health=health,
+        configuration=configuration,
     )
     add_routes(app, routes.ALL)
     app.on_response_prepare.append(add_request_id)
@@ -159,6 +162,8 @@ def build_app(
         app[FAILED] = asyncio.get_running_loop().create_future()
         runs = (index_connection.run, index.follow, kafka_connection.run, listener.run, health.run)
         tasks = [asyncio.create_task(run()) for run in runs]
+        if configuration is not None:
+            tasks.append(asyncio.create_task(configuration.watch()))
         for task in tasks:
             task.add_done_callback(_fail_with(app[FAILED]))
         yield

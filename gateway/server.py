@@ -12,6 +12,7 @@ import uvloop
 from aiohttp import web
 
 from gateway.app import FAILED, build_app
+from gateway.configuration import Configuration
 from gateway.http.protocol import Runner
 from gateway.settings import GatewaySettings
 from infra.onnx import EmbeddingSettings, load_embedder
@@ -34,6 +35,7 @@ def run_gateway(
     weaviate: WeaviateSettings,
     embedding: EmbeddingSettings,
     webhooks: WebhookSettings | None = None,
+    configuration: Configuration | None = None,
 ) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit code.
 
@@ -41,7 +43,8 @@ def run_gateway(
     model, a taken port. Stores that are down are waited for.
     """
     embedder = load_embedder(embedding)
-    return uvloop.run(_serve(build_app(gateway, kafka, postgres, weaviate, embedder, webhooks), gateway))
+    app = build_app(gateway, kafka, postgres, weaviate, embedder, webhooks, configuration)
+    return uvloop.run(_serve(app, gateway))
 
 
 async def _serve(app: web.Application, settings: GatewaySettings) -> int:

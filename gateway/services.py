@@ -10,6 +10,7 @@ from aiohttp import web
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.strangers import Strangers
 from gateway.auth.tokens import Tokens
+from gateway.configuration import Configuration
 from gateway.feeds.readers import Readers
 from gateway.health import HealthMonitor
 from gateway.search.searcher import Searcher
@@ -35,6 +36,7 @@ class Services:
     readers: Readers
     webhooks: WebhookSettings
     health: HealthMonitor
+    configuration: Configuration | None
 
 
 SERVICES: Final = web.AppKey("services", Services)

@@ -17,6 +17,10 @@ class GatewaySettings(FeedSettings, LimitSettings, AuthSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(8765, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    operator_project: str = Field(
+        "default",
+        description="The project whose admin keys see and change this gateway's settings; empty: nobody's.",
+    )
     wait_timeout_s: Live[float] = Field(
         10.0,
         gt=0,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import click
 
 from agentmem.invocation import Invocation, pass_invocation
+
+#: What a gateway uses.
+_SECTIONS: Final = ("kafka", "postgres", "weaviate", "embedding", "gateway", "webhooks", "log")
 
 
 @click.command()
@@ -16,16 +20,17 @@ from agentmem.invocation import Invocation, pass_invocation
 def gateway(invocation: Invocation, /, host: str | None, port: int | None) -> None:
     """Serve the HTTP API until stopped.
 
+    Settings marked live in docs/settings.md follow the settings file when it changes, and at SIGHUP.
+
     \b
     Examples:
       agentmem gateway
       agentmem gateway --port 9000
     """
-    from agentmem.logs import configure_logging
     from gateway.server import run_gateway
 
-    settings = invocation.settings(gateway__host=host, gateway__port=port)
-    configure_logging(settings.log)
+    live = invocation.live_settings(_SECTIONS, gateway__host=host, gateway__port=port)
+    settings = live.settings
     sys.exit(
         run_gateway(
             gateway=settings.gateway,
@@ -34,5 +39,6 @@ def gateway(invocation: Invocation, /, host: str | None, port: int | None) -> No
             weaviate=settings.weaviate,
             embedding=settings.embedding,
             webhooks=settings.webhooks,
+            configuration=live,
         )
     )

@@ -23,11 +23,16 @@ async def read_body(request: web.Request, keep: Collection[str] = ()) -> dict[st
 
     In the fields named in ``keep`` null has a meaning of its own and stays.
     """
+    body = await read_object(request)
+    return {key: value for key, value in body.items() if value is not None or key in keep}
+
+
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """The JSON object that was sent, with its nulls."""
     try:
-        body = loads_object(await request.read())
+        return loads_object(await request.read())
     except ValueError as error:
         raise ApiError(400, "invalid_json", str(error)) from error
-    return {key: value for key, value in body.items() if value is not None or key in keep}
 
 
 def validated(model: type[Model], fields: Mapping[str, Any]) -> Model:

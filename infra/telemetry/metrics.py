@@ -64,6 +64,10 @@ WEBHOOKS_DISABLED: Final = Counter(
 
 _FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+SETTINGS_RELOADS: Final = Counter(
+    "agentmem_settings_reloads_total", "New settings for a running process: applied, or refused.", ("result",)
+)
+SETTINGS_PENDING: Final = Gauge("agentmem_settings_pending", "Changed settings that wait for a restart.")
 HTTP_REQUESTS: Final = Counter(
     "agentmem_gateway_http_requests_total", "Calls answered.", ("method", "route", "status")
 )

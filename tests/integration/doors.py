@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import unused_port
 
+from agentmem.live_settings import LiveSettings
 from gateway.app import build_app
 from gateway.http.protocol import Runner
 from gateway.settings import GatewaySettings
@@ -47,18 +48,23 @@ class Door:
 async def doors(
     postgres: PostgresSettings, embedder: Embedder, number: int = 1, **settings: Any
 ) -> AsyncIterator[list[Door]]:
-    """Gateways with the same settings and database; each remembers keys for a tenth of a second."""
+    """Gateways with the same settings and database; each remembers keys for a tenth of a second.
+
+    With ``live`` they have its settings, and follow it.
+    """
     nowhere = f"127.0.0.1:{unused_port()}"
     kafka = KafkaSettings(bootstrap_servers=nowhere)
     weaviate = WeaviateSettings(url=f"http://{nowhere}", grpc=nowhere)
-    gateway = GatewaySettings(**{"key_cache_s": 0.1, **settings})
+    live: LiveSettings | None = settings.pop("live", None)
+    gateway = live.settings.gateway if live else GatewaySettings(**{"key_cache_s": 0.1, **settings})
     database = Database(postgres)
     runners = []
     try:
         async with ClientSession() as session:
             opened = []
             for _ in range(number):
-                runner = Runner(build_app(gateway, kafka, postgres, weaviate, embedder), gateway)
+                app = build_app(gateway, kafka, postgres, weaviate, embedder, configuration=live)
+                runner = Runner(app, gateway)
                 runners.append(runner)
                 await runner.setup()
                 await web.TCPSite(runner, "127.0.0.1", 0).start()
