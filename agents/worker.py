@@ -57,8 +57,8 @@ def run_worker(
     worker: WorkerSettings,
     webhooks: WebhookSettings,
     telemetry: TelemetrySettings,
-) -> int:
     beside: Callable[[], Awaitable[None]] | None = None,
+) -> int:
     """Run a worker until SIGTERM or SIGINT, and ``beside`` as long; returns the exit code 0.
 
     See :func:`serve` for what it raises.
@@ -99,16 +99,16 @@ async def serve(configuration: Configuration, beside: Callable[[], Awaitable[Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     work = asyncio.create_task(_work(configuration), name="worker")
-    stopping = asyncio.create_task(stop.wait(), name="signal")
     watching = None if beside is None else asyncio.create_task(_beside("settings", beside))
+    stopping = asyncio.create_task(stop.wait(), name="signal")
     await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
         _log.info("stopping")
         work.cancel()
     stopping.cancel()
-    try:
     if watching is not None:
         watching.cancel()
+    try:
         await work
     except asyncio.CancelledError:
         if not stop.is_set():

@@ -33,8 +33,8 @@ from gateway.http.problems import add_request_id, problems_middleware
 from gateway.http.ratelimit import RateLimiter
 from gateway.http.routing import add_routes
 from gateway.http.security import Origins, add_security_headers, cors_middleware
-from gateway.search.searcher import Searcher
 from gateway.search.index import ServingIndex
+from gateway.search.searcher import Searcher
 from gateway.services import SERVICES, Services
 from gateway.settings import GatewaySettings
 from gateway.threads import Call
@@ -134,10 +134,10 @@ def build_app(
     )
     app[SERVICES] = Services(
         settings=gateway,
-        strangers=Strangers(gateway, limiter),
         database=database,
         call=call,
         authenticator=Authenticator(KeyCache(database, call, gateway.key_cache_s), tokens, oidc),
+        strangers=Strangers(gateway, limiter),
         tokens=tokens,
         publisher=Publisher(
             gateway, kafka, producer, database, call, waiters, lambda: health.components["kafka"].up
