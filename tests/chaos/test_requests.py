@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.partitioner import DefaultPartitioner
 
 from infra.postgres import Database
 from tests.harness.case import Case, stop_cleanly
-from tests.harness.kafka import Message, caught_up, offsets, publish, rewind
+from tests.harness.kafka import Message, caught_up, min_replicas, offsets, publish, rewind
 from tests.harness.load import progressed
 from tests.harness.observed import observe
 from tests.harness.system import System
@@ -40,7 +38,7 @@ async def test_poison(system: System, case: Case, percent: int) -> None:
 @pytest.mark.case("dead-letters-refused")
 async def test_the_dead_letter_topic_takes_nothing(system: System, case: Case) -> None:
     """Kafka asks for more replicas than there are: the worker waits and sets nothing aside for good."""
-    await _min_replicas(system, 2)
+    await min_replicas(system, system.topics.dead_letters, 2)
     work = case.work()
     poison = work.poisonous("not-json")
     await publish(system, [*work.messages(300), poison, *work.messages(300)])
@@ -48,7 +46,7 @@ async def test_the_dead_letter_topic_takes_nothing(system: System, case: Case) -
     await worker.says("waiting for a store")
     await asyncio.sleep(case.scaled(30, 5))
     assert (await observe(system)).dead_letters == []
-    await _min_replicas(system, 1)
+    await min_replicas(system, system.topics.dead_letters, 1)
     await case.recovers(system)
     summary = await case.judge(system)
     assert summary.dead_letters == 1
@@ -133,15 +131,3 @@ def _key(project: str, user: str) -> bytes:
 def _partition(key: bytes, partitions: int) -> int:
     every = list(range(partitions))
     return int(DefaultPartitioner()(key, every, every))
-
-
-async def _min_replicas(system: System, number: int) -> None:
-    config = ConfigResource(
-        ConfigResourceType.TOPIC, system.topics.dead_letters, {"min.insync.replicas": str(number)}
-    )
-    admin = AIOKafkaAdminClient(bootstrap_servers=system.kafka.bootstrap_servers)
-    await admin.start()
-    try:
-        await admin.alter_configs([config])
-    finally:
-        await admin.close()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.records import Record
 from tests.harness.system import System
@@ -139,6 +140,13 @@ async def has_members(system: System, count: int, within_s: float = 60) -> None:
         return await group_state(system) in wanted
 
     await eventually(there, within_s, f"{count} members in the group", system.logs)
+
+
+async def min_replicas(system: System, topic: str, number: int) -> None:
+    """How many replicas must take a record of the topic: with more than there are, it takes none."""
+    config = ConfigResource(ConfigResourceType.TOPIC, topic, {"min.insync.replicas": str(number)})
+    async with _admin(system) as admin:
+        await admin.alter_configs([config])
 
 
 async def rewind(system: System) -> None:

@@ -62,6 +62,10 @@ class OwnStores:
         """The directory that holds its data."""
         return self._stack.directory / "data" / store
 
+    def log(self, store: str) -> str:
+        """What it wrote since its last start."""
+        return self._stack.supervisor.log(store).read_text(errors="replace")
+
     def is_running(self, store: str) -> bool:
         return store in self._stack.supervisor.running()
 

@@ -84,7 +84,10 @@ class Workload:
             if draw.random() < 0.3:
                 request["run_id"] = f"run-{draw.randrange(3)}"
             self._add(request, known)
-        elif op != "delete_all":
+        elif op == "delete_all":
+            if draw.random() < 0.9:  # now and then what follows is too late
+                known.clear()
+        else:
             strange = draw.random() < 0.03
             request["memory_id"] = str(UUID(int=draw.getrandbits(128)) if strange else draw.choice(known))
             if draw.random() < 0.2:

@@ -1,0 +1,64 @@
+"""Clocks that jump, forwards and backwards."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from tests.harness.case import Case, stop_cleanly
+from tests.harness.clock import Clock
+from tests.harness.kafka import has_members
+from tests.harness.load import progressed, under_load
+from tests.harness.own_stores import OwnStores
+from tests.harness.system import System
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+
+HOUR_S = 3600
+JUMPS_S = (HOUR_S, -HOUR_S, 48 * HOUR_S, 0)
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Clock:
+    return Clock(tmp_path)
+
+
+@pytest.mark.case("workers-clock")
+async def test_the_workers_clock_jumps(system: System, case: Case, clock: Clock) -> None:
+    workers = [system.start_worker(environment=clock.environment()) for _ in range(2)]
+    await _jumps(system, case, clock)
+    await stop_cleanly(*workers)
+
+
+@pytest.mark.case("postgres-clock", full=True)
+async def test_the_clock_of_postgres_jumps(
+    breakable: OwnStores, breakable_system: System, case: Case, clock: Clock
+) -> None:
+    system = breakable_system
+    await breakable.stop("postgres")
+    await breakable.start("postgres", clock.environment())
+    workers = [system.start_worker({"worker.sweep_interval_s": "5"}) for _ in range(2)]
+    await _jumps(system, case, clock)
+    await stop_cleanly(*workers)
+    with psycopg2.connect(system.postgres.dsn.get_secret_value()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM max(recorded_at) - min(recorded_at)) FROM memory_history")
+        [(spread_s,)] = cursor.fetchall()
+    connection.close()
+    assert spread_s > HOUR_S, "the clock of Postgres did not jump: the case shows nothing"
+    await breakable.stop("postgres")
+    await breakable.start("postgres")
+
+
+async def _jumps(system: System, case: Case, clock: Clock) -> None:
+    await has_members(system, 2)
+    seconds = case.scaled(40, 10)
+    async with under_load(system, list(case.work(poison=0.01).messages(case.scaled(4_000, 800))), seconds):
+        for ahead_s in JUMPS_S:
+            await progressed(system, 50)
+            clock.set(ahead_s)
+            await asyncio.sleep(seconds / 8)
+    await case.recovers(system)
+    await case.judge(system)
