@@ -1,12 +1,14 @@
-"""Writes the tables in these pages that follow from the code: ``python docs/generate.py [--check]``.
+"""Writes what follows from the code: ``python docs/generate.py [--check]``.
 
-A table stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``; examples are quoted in the same way.
+That is ``openapi.json``, and the tables in these pages: a table stands between ``<!-- begin NAME -->`` and
+``<!-- end NAME -->``; examples are quoted in the same way.
 """
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,6 +25,7 @@ from pydantic_core import PydanticUndefined
 
 from agentmem.cli import cli
 from agentmem.settings import Settings
+from gateway.openapi.document import openapi_document
 from gateway.routes import ALL as ROUTES
 from schemas.events import EventBody, EventMemory
 from schemas.headers import DeadLetterHeaders, EventHeaders
@@ -31,6 +34,7 @@ from schemas.operations import RULES
 from schemas.requests import MemoryRequest, Message
 
 DOCS: Final = Path(__file__).parent
+OPENAPI: Final = DOCS / "openapi.json"
 EXAMPLES: Final = DOCS.parent / "examples"
 _BLOCK: Final = re.compile(r"<!-- begin (?P<name>.+?) -->\n.*?<!-- end (?P=name) -->", re.DOTALL)
 _LANGUAGES: Final = {".py": "python", ".sh": "sh"}
@@ -185,8 +189,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python docs/generate.py", description="Writes the generated tables.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is stale")
     check = parser.parse_args().check
-    pages = {path: path.read_text() for path in sorted(DOCS.glob("*.md"))}
-    stale = {path: new for path, text in pages.items() if (new := page(text)) != text}
+    made = {path: page(path.read_text()) for path in sorted(DOCS.glob("*.md"))}
+    made[OPENAPI] = json.dumps(openapi_document(ROUTES), indent=1, ensure_ascii=False) + "\n"
+    stale = {path: new for path, new in made.items() if not path.exists() or path.read_text() != new}
     if not check:
         for path, text in stale.items():
             path.write_text(text)

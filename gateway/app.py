@@ -148,7 +148,7 @@ def build_app(
         health=health,
         configuration=configuration,
     )
-    add_routes(app, routes.ALL)
+    add_routes(app, routes.served(gateway.documents_open))
     app.on_response_prepare.append(add_request_id)
     app.on_response_prepare.append(add_rate_headers)
     add_security_headers(app, origins)

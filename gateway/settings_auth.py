@@ -21,6 +21,9 @@ class AuthSettings(BaseModel):
         le=60,
         description="How long a checked API key is remembered, in seconds: as long a revoked one still works.",
     )
+    documents_open: bool = Field(
+        True, description="Whether the gateway's documents and their pages (/docs) can be read without an API key."
+    )
     token_keys_file: Path | None = Field(
         None,
         description="JSON Web Key Set that signs tokens, its first key for new ones; without it there are none.",

@@ -140,7 +140,7 @@ def _responses(route: Route, declared: Operation, schemas: dict[Any, dict[str, A
             "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
         }
         if isinstance(answer, Text):
-            response["content"] = {answer.media_type: {"schema": {"type": "string"}}}
+            response["content"] = {kind: {"schema": {"type": "string"}} for kind in answer.media_types}
         elif answer is not None:
             response["content"] = {_JSON: {"schema": schemas[answer]}}
         if status in problems:  # a status that has an answer of its own and a problem

@@ -14,9 +14,9 @@ AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """An answer that is not JSON."""
+    """An answer that is not JSON, of one of these media types."""
 
-    media_type: str
+    media_types: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class PathParameters(BaseModel):
     project_id: str = Field(description="The project that `GET /v1/ping/` names.")
     webhook_id: UUID = Field(description="The webhook's id.")
     key_id: UUID = Field(description="The key's id, which is not its token.")
+    asset: str = Field(description="The file's name.")
     job_id: str = Field(description="A job's id.")
 
 

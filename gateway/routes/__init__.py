@@ -7,19 +7,22 @@ made; a test fails for a route without a declaration:
     async def create_key(request): ...
 
 Its docstring is the description (the first sentence the summary), and its module is the tag. Answers are shapes of
-``gateway/shapes/`` (a ``TypedDict`` each), bodies and queries pydantic models whose fields have descriptions; names
-in paths are fields of ``PathParameters``. The errors that any call can have need no mention in ``problems``. Then run
-``python docs/generate.py``.
+``gateway/shapes/`` (each a ``TypedDict``), bodies and queries pydantic models whose fields have descriptions; what
+paths name are fields of ``PathParameters``. The errors that any call can have need no mention in ``problems``.
+Then run ``python docs/generate.py``.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
+from gateway.http.routing import ANY, Route
 from gateway.routes import (
     batches,
     changes,
     configuration,
+    documents,
     entities,
     events,
     health,
@@ -52,5 +55,12 @@ ALL: Final = [
     *keys.ROUTES,
     *tokens.ROUTES,
     *unsupported.ROUTES,
+    *documents.ROUTES,
     *health.ROUTES,
 ]
+
+
+def served(documents_open: bool) -> list[Route]:
+    """Every route as a gateway serves it: what describes it may need a credential too."""
+    closed = [] if documents_open else documents.ROUTES
+    return [replace(route, scope=ANY) if route in closed else route for route in ALL]

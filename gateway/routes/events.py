@@ -36,7 +36,7 @@ async def status(request: web.Request) -> web.Response:
     return json_response(event_json(request_id, progress))
 
 
-@operation(query=FeedQuery, headers=Resumable, answers={200: Text("text/event-stream")}, problems=(410,))
+@operation(query=FeedQuery, headers=Resumable, answers={200: Text(("text/event-stream",))}, problems=(410,))
 async def stream(request: web.Request) -> web.StreamResponse:
     """The project's events as server-sent events, live or from a cursor on. Each event's id is its cursor."""
     services = request.app[SERVICES]

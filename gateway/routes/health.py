@@ -42,7 +42,7 @@ async def ready(request: web.Request) -> web.Response:
     return json_response(report, 200 if report["status"] == "ok" else 503)
 
 
-@operation(answers={200: Text("text/plain")})
+@operation(answers={200: Text(("text/plain",))})
 async def metrics(_request: web.Request) -> web.Response:
     """The metrics in Prometheus's text format."""
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
