@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "history": "agentmem.commands.history:history",
     "tail": "agentmem.commands.tail:tail",
     "events": "agentmem.commands.events:events",
+    "dlq": "agentmem.commands.dlq:dlq",
     "verify": "agentmem.commands.verify:verify",
     "doctor": "agentmem.commands.doctor:doctor",
     "config": "agentmem.commands.config:config",

@@ -8,7 +8,9 @@ from schemas.problems import RecordRejectedError
 from streams.records import Record
 
 # The headers that Kafka Connect made customary, so that existing tools read ours.
-_PREFIX: Final = "__connect.errors."
+PREFIX: Final = "__connect.errors."
+#: How large the record is, where it is too large to be in the dead letter.
+SIZE_HEADER: Final = f"{PREFIX}value.bytes"
 #: A reason is for a person to read; what is longer would repeat the record itself.
 _DETAIL_LIMIT: Final = 1_000
 
@@ -20,7 +22,7 @@ def dead_letter_headers(record: Record, error: RecordRejectedError, stage: str) 
 
 def oversize_headers(record: Record, error: RecordRejectedError, stage: str) -> list[tuple[str, bytes]]:
     """The headers of a dead letter without its record: where that lies, why, and how large it is, in bytes."""
-    return [*_reasons(record, error, stage), (f"{_PREFIX}value.bytes", str(len(record.value or b"")).encode())]
+    return [*_reasons(record, error, stage), (SIZE_HEADER, str(len(record.value or b"")).encode())]
 
 
 def _reasons(record: Record, error: RecordRejectedError, stage: str) -> list[tuple[str, bytes]]:
@@ -33,4 +35,4 @@ def _reasons(record: Record, error: RecordRejectedError, stage: str) -> list[tup
         "exception.class.name": error.reason.value,
         "exception.message": detail,
     }
-    return [(_PREFIX + name, text.encode(errors="replace")) for name, text in reasons.items()]
+    return [(PREFIX + name, text.encode(errors="replace")) for name, text in reasons.items()]

@@ -24,6 +24,7 @@ from infra.postgres.engine import make_engine
 from infra.postgres.errors import translated
 from infra.postgres.keys import DEFAULT_SCOPES, ApiKey
 from infra.postgres.projects import Projects
+from infra.postgres.reopening import Reopening
 from infra.postgres.settings import PostgresSettings
 from infra.postgres.webhook_queue import WebhookQueue
 from infra.postgres.webhooks import Webhooks
@@ -55,6 +56,7 @@ class Database:
         self.browsing = Browsing(self._connection)
         self.collections = Collections(self._connection)
         self.projects = Projects(self._connection)
+        self.reopening = Reopening(self._connection)
         self.webhooks = Webhooks(self._connection)
         self.webhook_queue = WebhookQueue(self._connection)
 

@@ -133,7 +133,7 @@ class Transaction:
         Raises ``RecordRejectedError`` when an id was used for another request.
         """
         at = self.now()
-        rows = {request.request_id: request_row(_opened(request, at), request.canonical()) for request in accepted}
+        rows = {request.request_id: request_row(opened(request, at), request.canonical()) for request in accepted}
         # In the order of their ids, so that two calls with the same requests cannot deadlock.
         insert_rows(
             self._connection,
@@ -175,7 +175,8 @@ class Transaction:
         return [memory_of(row) for row in self._connection.execute(statement)]
 
 
-def _opened(request: MemoryRequest, at: datetime) -> RequestOutcome:
+def opened(request: MemoryRequest, at: datetime) -> RequestOutcome:
+    """What stands of a request that was accepted and is still to be applied."""
     return RequestOutcome(
         request_id=request.request_id,
         scope=request.scope,

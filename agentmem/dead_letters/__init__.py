@@ -1,0 +1,1 @@
+"""What ``agentmem dlq`` does with records that were set aside."""

@@ -1,0 +1,92 @@
+"""What the commands do, each over the dead letters that are named or selected, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, closing
+from typing import Any
+
+from agentmem.actor import actor
+from agentmem.dead_letters.replay import Replayed, Replayer
+from agentmem.dead_letters.selection import DROPPED, Listed, Selection, entry, named, select
+from agentmem.dead_letters.showing import summary
+from agentmem.progress import progress_bar
+from agentmem.settings import Settings
+from infra.postgres import Database
+from streams.dead_letter_log import DeadLetter
+from streams.producer import Producer
+from streams.topics import Topics
+
+Ids = Sequence[tuple[int, int]]
+
+
+async def summaries(
+    settings: Settings, selection: Selection, handled: bool, limit: int | None
+) -> list[dict[str, Any]]:
+    """The dead letters of a selection, in brief."""
+    rows: list[dict[str, Any]] = []
+    async with _chosen(settings, selection, (), handled) as (_, found):
+        async for listed in found:
+            rows.append(summary(listed))
+            if len(rows) == limit:
+                break
+    return rows
+
+
+async def one(settings: Settings, id: tuple[int, int]) -> Listed:
+    """One dead letter. Raises ``CommandError`` when it is not there."""
+    with closing(Database(settings.postgres)) as database:
+        async with aclosing(named(settings.kafka, database, [id])) as found:
+            return await anext(found)
+
+
+async def replay_all(
+    settings: Settings,
+    selection: Selection,
+    ids: Ids,
+    change: Callable[[DeadLetter], bytes | None],
+    dry_run: bool,
+) -> list[Replayed]:
+    """Replay them, each with the value that ``change`` gives it (None: its own)."""
+    results = []
+    async with Producer(settings.kafka) as producer, _chosen(settings, selection, ids) as (database, found):
+        topic, most = Topics.of(settings.kafka).requests, settings.kafka.request_max_bytes
+        replayer = Replayer(database, producer, topic, most, actor(), dry_run=dry_run)
+        with progress_bar() as progress:
+            task = progress.add_task("dead letters replayed", total=len(ids) or None)
+            async for listed in found:
+                results.append(await replayer.replay(listed.letter, change(listed.letter)))
+                progress.advance(task)
+    return results
+
+
+async def drop_all(
+    settings: Settings, selection: Selection, ids: Ids, note: str | None, dry_run: bool
+) -> list[dict[str, Any]]:
+    """Write down that they are dealt with; returns them in brief."""
+    dropped = []
+    async with _chosen(settings, selection, ids) as (database, found):
+        with progress_bar() as progress:
+            task = progress.add_task("dead letters dropped", total=len(ids) or None)
+            async for listed in found:
+                if not dry_run:
+                    done = entry(listed.letter, DROPPED, actor(), note=note)
+                    await asyncio.to_thread(database.audit.record, done)
+                dropped.append(summary(listed))
+                progress.advance(task)
+    return dropped
+
+
+@asynccontextmanager
+async def _chosen(
+    settings: Settings, selection: Selection, ids: Ids, handled: bool = False
+) -> AsyncIterator[tuple[Database, AsyncIterator[Listed]]]:
+    """The database, and the dead letters with these ids; without any those of the selection."""
+    with closing(Database(settings.postgres)) as database:
+        if ids:
+            letters = named(settings.kafka, database, ids)
+        else:
+            letters = select(settings.kafka, database, selection, handled=handled)
+        async with aclosing(letters) as found:
+            yield database, found
