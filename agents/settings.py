@@ -38,3 +38,9 @@ class WorkerSettings(BaseModel):
         le=3_600,
         description="Changes younger than this many seconds are left to the batch that made them.",
     )
+    verify_rows_per_s: Live[float] = Field(
+        20.0,
+        ge=0,
+        le=100_000,
+        description="How many memories a second all workers together compare with the search index, all the time; 0: none.",  # noqa: E501
+    )

@@ -20,6 +20,7 @@ from agents.components import Components, Configuration, open_components
 from agents.health import health_server
 from agents.maintenance.republish import Republish
 from agents.maintenance.sweep import Sweep
+from agents.maintenance.verifying import Verifying
 from agents.pipeline import Pipeline
 from agents.preparing import Preparing
 from agents.settings import WorkerSettings
@@ -145,6 +146,7 @@ async def _work(configuration: Configuration) -> None:
                 pipeline = _pipeline(configuration, components, window, stream, waiting)
                 tasks.create_task(pipeline.run(), name="pipeline")
                 tasks.create_task(_beside("sweep", _sweep(configuration, components).run))
+                tasks.create_task(_beside("verify", _verifying(configuration, components).run))
                 tasks.create_task(_beside("republish", _republish(configuration, components).run))
                 tasks.create_task(_watchdog(configuration, components, stream, waiting).run(), name="watchdog")
                 tasks.create_task(_watch(app), name="faust")
@@ -192,6 +194,10 @@ def _pipeline(
 
 def _sweep(configuration: Configuration, components: Components) -> Sweep:
     return Sweep(components.database, components.projecting, configuration.worker)
+
+
+def _verifying(configuration: Configuration, components: Components) -> Verifying:
+    return Verifying(components.database, components.projecting, configuration.worker)
 
 
 def _republish(configuration: Configuration, components: Components) -> Republish:

@@ -87,7 +87,7 @@ def _document(report: Report) -> dict[str, Any]:
     return {
         "clean": not report.remaining,
         "checked": report.checked,
-        "drift": dict(report.drift),
+        "drift": {kind.value: count for kind, count in report.drift.items()},
         "repaired": report.repaired,
         "examples": [{"memory_id": one.id, "drift": one.drift, "version": one.version} for one in report.named],
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -54,6 +54,16 @@ class SearchCollection:
     created_at: datetime
     filled_to: UUID | None = None
     swept_until: datetime | None = None
+    verified_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """How far the workers' verification is: in the rows, or in the objects; behind which id."""
+
+    objects: bool = False
+    after: UUID | None = None
+    #: When the last one ended.
     verified_at: datetime | None = None
 
 
@@ -142,6 +152,29 @@ class Collections:
         later = func.greatest(table.c.swept_until, until)
         with self._connect() as connection:
             connection.execute(update(table).where(table.c.name == name).values(swept_until=later))
+
+    def claim_verification(self, name: str, lease_s: float) -> Pass | None:
+        """The page to verify next, if one is due: nobody else is given it for so many seconds."""
+        now = func.clock_timestamp()
+        claim = (
+            update(table)
+            .where(table.c.name == name, table.c.verify_due <= now)
+            .values(verify_due=now + timedelta(seconds=lease_s))
+            .returning(table.c.verify_objects, table.c.verify_after, table.c.verified_at)
+        )
+        with self._connect() as connection:
+            row = connection.execute(claim).one_or_none()
+            return None if row is None else Pass(*row)
+
+    def verified(self, name: str, reached: Pass, due_s: float, *, passed: bool) -> None:
+        """Note how far the verification is, when it goes on, and whether it has ``passed`` through all."""
+        now = func.clock_timestamp()
+        values = {"verify_objects": reached.objects, "verify_after": reached.after} | (
+            {"verified_at": now} if passed else {}
+        )
+        statement = update(table).where(table.c.name == name)
+        with self._connect() as connection:
+            connection.execute(statement.values(verify_due=now + timedelta(seconds=due_s), **values))
 
     def forget(self, name: str) -> None:
         """Remove the record of a collection that was dropped."""

@@ -49,6 +49,18 @@ TRUNCATED: Final = Counter(
 SWEEP_MENDED: Final = Counter(
     "agentmem_worker_sweep_mended_total", "Memories whose entry in the search index the sweep had to mend."
 )
+VERIFY_CHECKED: Final = Counter(
+    "agentmem_worker_verify_checked_total", "Memories that the verification compared with the search index."
+)
+VERIFY_DRIFT: Final = Counter(
+    "agentmem_worker_verify_drift_total",
+    "Memories that differed: missing, extra, stale, no_vector or unsearchable.",
+    ("drift",),
+)
+VERIFY_REPAIRED: Final = Counter("agentmem_worker_verify_repaired_total", "Those that were mended.")
+VERIFY_LAST_PASS: Final = Gauge(
+    "agentmem_worker_verify_last_pass_timestamp_seconds", "When all memories had been compared the last time."
+)
 MODEL: Final = Gauge(
     "agentmem_model_info", "The model in use; always 1.", ("model", "revision", "variant", "dimension")
 )

@@ -19,10 +19,14 @@ from agents.collections import ensure_serving
 from agents.items import Item
 from agents.maintenance.drift import Drift
 from agents.maintenance.verify import Report, Verification
+from agents.maintenance.verifying import Verifying
 from agents.projection import Projection, open_projection
+from agents.settings import WorkerSettings
 from agents.stages.apply import apply
 from infra.onnx import EmbeddingSettings
 from infra.postgres import PostgresSettings
+from infra.postgres.collections import Pass
+from infra.telemetry.metrics import VERIFY_CHECKED, VERIFY_REPAIRED
 from infra.weaviate import Point, VectorIndex, WeaviateSettings
 from schemas.memories import Memory
 from schemas.requests import MemoryRequest
@@ -33,6 +37,7 @@ from tests.harness.kafka import caught_up, has_members
 from tests.harness.load import progressed, under_load
 from tests.harness.system import System
 from tests.harness.systems import new_system
+from tests.harness.waiting import eventually
 from tests.harness.workload import Workload, seed
 
 _SETTLE_S = 0.1
@@ -154,6 +159,41 @@ async def test_a_store_that_lost_everything_is_filled_again(both: Projection) ->
 
     assert report.drift == {Drift.MISSING: len(memories)}
     assert (await verified(both)).drift == Counter()
+
+
+async def test_workers_share_one_pass_and_mend_what_they_find(both: Projection) -> None:
+    settings = WorkerSettings(verify_rows_per_s=100_000, sweep_grace_s=_SETTLE_S)
+    workers = [Verifying(both.database, both.projecting, settings) for _ in range(2)]
+    index = await both.projecting.serving()
+    await add(both, 450)
+    harmed = await harm(both, index, "default")
+    checked, repaired = (counter._value.get() for counter in (VERIFY_CHECKED, VERIFY_REPAIRED))
+
+    async def verified_at() -> object:
+        [collection] = await asyncio.to_thread(both.database.collections.of, both.index.collection)
+        return collection.verified_at
+
+    steps = 0
+    while await verified_at() is None:
+        taken = await asyncio.gather(*(worker.step() for worker in workers))
+        assert taken.count(True) <= 1
+        steps += taken.count(True)
+
+    assert steps == 6  # 455 rows, then as many objects, at 200 each time
+    assert VERIFY_CHECKED._value.get() - checked == 455
+    assert VERIFY_REPAIRED._value.get() - repaired == len(harmed)
+    assert (await verified(both)).drift == Counter()
+
+
+async def test_a_page_whose_worker_died_is_done_by_another_when_its_time_is_up(both: Projection) -> None:
+    collections, name = both.database.collections, both.index.collection
+    assert collections.claim_verification(name, lease_s=0.5) == Pass()
+    assert collections.claim_verification(name, lease_s=60) is None
+
+    async def given() -> bool:
+        return collections.claim_verification(name, lease_s=60) is not None
+
+    await eventually(given, 30, "the page is given to another")
 
 
 @pytest.mark.chaos
