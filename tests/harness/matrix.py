@@ -90,7 +90,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not _lines:
         return
     rows = [tuple(COLUMNS.values())]
-    rows += [tuple(_cell(line.get(name)) for name in COLUMNS) for line in _lines.values()]
+    rows += [tuple(cell(line.get(name)) for name in COLUMNS) for line in _lines.values()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     terminalreporter.section("fault matrix")
     for row in rows:
@@ -103,7 +103,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         _write(keep=bool(config.getoption("--only")))
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A value as the table shows it."""
     if value is None:
         return ""
     return f"{value:.1f}" if isinstance(value, float) else str(value)
