@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "dlq": "agentmem.commands.dlq:dlq",
     "verify": "agentmem.commands.verify:verify",
     "doctor": "agentmem.commands.doctor:doctor",
+    "rebuild": "agentmem.commands.rebuild:rebuild",
     "config": "agentmem.commands.config:config",
     "bench": "agentmem.commands.bench:bench",
     "completion": "agentmem.commands.completion:completion",

@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import psycopg2
 import pytest
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
@@ -23,6 +22,7 @@ from infra.postgres.settings import PostgresSettings
 from infra.weaviate.settings import WeaviateSettings
 from streams.settings import KafkaSettings
 from tests import stack
+from tests.harness.collections import drop_collections
 
 # The fault matrix: options, and a table at the end.
 pytest_plugins = ("tests.harness.matrix",)
@@ -108,9 +108,7 @@ def weaviate_settings(stores: Mapping[str, str]) -> Iterator[WeaviateSettings]:
         collection=f"Test{uuid4().hex[:12]}",
     )
     yield settings
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    answer = httpx.delete(f"{settings.url}/v1/schema/{settings.collection}", headers=headers, timeout=30)
-    answer.raise_for_status()
+    drop_collections(settings)
 
 
 @pytest.fixture(scope="session")

@@ -85,6 +85,17 @@ class Database:
         """The database's clock."""
         with self.transaction() as transaction:
             return transaction.now()
+    @contextmanager
+    def exclusively(self, what: str) -> Iterator[bool]:
+        """Whether nobody else does this at the same time; it ends with the block, or with this process."""
+        key = {"key": f"agentmem {what}"}
+        with translated(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            got = connection.execute(text("SELECT pg_try_advisory_lock(hashtextextended(:key, 0))"), key)
+            try:
+                yield bool(got.scalar_one())
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock_all()"))
+
 
     # What stands now, for the projection.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.onnx import Embedder, load_embedder
+from infra.postgres import Database
 from tests.harness.case import Case
 from tests.harness.own_stores import OwnStores, own_stores
 from tests.harness.system import System
@@ -48,3 +49,11 @@ def breakable_system(breakable: OwnStores, tmp_path: Path) -> Iterator[System]:
     with new_system(breakable.addresses, tmp_path) as made:
         yield made
         asyncio.run(breakable.start_missing())
+
+
+@pytest.fixture
+def database(system: System) -> Iterator[Database]:
+    """The system's database."""
+    opened = Database(system.postgres)
+    yield opened
+    opened.close()

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import psycopg2
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 from pydantic import SecretStr
@@ -19,6 +18,7 @@ from infra.postgres.migrate import upgrade
 from infra.weaviate import WeaviateSettings
 from streams.settings import KafkaSettings
 from streams.topics import ensure_topics
+from tests.harness.collections import drop_collections
 from tests.harness.system import System
 
 
@@ -51,9 +51,7 @@ def new_system(stores: Mapping[str, str], folder: Path, partitions: int = 6) -> 
         asyncio.run(ensure_topics(system.kafka))
         with system.closing():
             yield system
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        address = f"{system.weaviate.url}/v1/schema/{system.weaviate.collection}"
-        httpx.delete(address, headers=headers, timeout=30).raise_for_status()
+        drop_collections(system.weaviate)
     finally:
         _administer(server, f"DROP DATABASE test_{own} WITH (FORCE)")
 

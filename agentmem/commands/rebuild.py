@@ -1,0 +1,120 @@
+"""``agentmem rebuild``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from agentmem.exit_codes import CommandError, ExitCode
+from agentmem.invocation import Invocation, pass_invocation
+
+if TYPE_CHECKING:
+    from agentmem.settings import Settings
+    from agents.maintenance.rebuild import Phase, Rebuild, Rebuilt
+
+_LOCK: Final = "rebuild"
+
+
+@click.command()
+@click.option(
+    "--keep",
+    "keep_s",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the old collection is kept after the switch.",
+)
+@click.option("--abandon", is_flag=True, help="Drop what an interrupted rebuild has built, and end.")
+@click.option(
+    "--drop-other-models", is_flag=True, help="Drop the collections of all other models, and end; see below."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what there is and what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@pass_invocation
+def rebuild(
+    invocation: Invocation,
+    /,
+    keep_s: float,
+    abandon: bool,
+    drop_other_models: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Fill a new collection of the search index from Postgres, and let it take the place of the old one.
+
+    Meanwhile the old one serves, and workers write to both. At the end gateways and workers go over to the
+    new one by themselves, and the old one is dropped. When it is interrupted, start it again: it goes on
+    where it was. A store that is down is waited for.
+
+    For another model, give the new embedding settings to this command only, and when it has ended restart
+    the workers and gateways with them, one by one. The old collection serves the others until then. When
+    all are restarted: agentmem rebuild --drop-other-models.
+
+    \b
+    Examples:
+      agentmem rebuild
+      agentmem --set embedding.variant=int8 rebuild
+      agentmem rebuild --abandon
+    """
+    from agentmem.output import note, show_json, show_table
+
+    if abandon and drop_other_models:
+        raise click.UsageError("--abandon and --drop-other-models exclude each other")
+    settings = invocation.client_settings()
+    if dry_run:
+        columns = ("name", "state", "model", "created_at", "filled_to")
+        rows = asyncio.run(_known(settings))
+        if as_json:
+            show_json([dict(zip(columns, row, strict=True)) for row in rows])
+        else:
+            show_table(columns, rows)
+        return
+    done = asyncio.run(_rebuild(settings, keep_s, abandon, drop_other_models))
+    if as_json:
+        show_json(asdict(done))
+    else:
+        dropped = ", ".join(done.dropped) or "nothing"
+        if done.collection:
+            click.echo(f"{done.collection} serves: {done.filled} rows filled in, {done.caught_up} caught up")
+        click.echo(f"dropped: {dropped}")
+    if done.refused:
+        note(f"{len(done.refused)} memories came with vectors that do not fit this model: no search finds them")
+        sys.exit(ExitCode.FAILED)
+
+
+async def _known(settings: Settings) -> list[tuple[object, ...]]:
+    from infra.postgres import Database
+
+    database = Database(settings.postgres)
+    try:
+        known = await asyncio.to_thread(database.collections.of, settings.weaviate.collection)
+    finally:
+        database.close()
+    return [(one.name, one.state, one.model, one.created_at, one.filled_to) for one in known]
+
+
+async def _rebuild(settings: Settings, keep_s: float, abandon: bool, drop_other_models: bool) -> Rebuilt:
+    from agentmem.progress import progress_bar
+    from agents.maintenance.rebuild import Rebuild
+    from agents.projection import open_projection
+
+    async with open_projection(settings.postgres, settings.weaviate, settings.embedding) as projection:
+        with projection.database.exclusively(_LOCK) as alone, progress_bar() as progress:
+            if not alone:
+                raise CommandError("a rebuild is under way already")
+            task = progress.add_task("rebuild", total=None)
+
+            def tell(phase: Phase, done: Rebuilt) -> None:
+                progress.update(task, description=phase.value, completed=done.filled + done.caught_up)
+
+            work: Rebuild = Rebuild(projection, keep_s, tell)
+            if abandon:
+                return await work.abandon()
+            if drop_other_models:
+                return await work.drop_other_models()
+            return await work.run()

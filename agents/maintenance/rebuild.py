@@ -1,0 +1,228 @@
+"""The rebuild: a new collection filled from Postgres while the old one serves, then put in its place.
+
+For a damaged index, for other settings of the index, and for another model. No write is lost and no search fails,
+whoever is killed or paused in the middle:
+
+- A collection that is being filled is recorded in Postgres (state ``building``) before the first page is read. A
+  worker projects a batch after its rows are committed, and reads from Postgres, together with the rows, which
+  collections are written to. If it read that before the record was there, its rows were committed before, too:
+  the pages, read later, have them. If it read it afterwards, it writes to both. There is no third case, and no
+  worker has to be told anything: also one that was paused for an hour in the middle of a batch.
+- Such a worker may write an old version over a newer one when it wakes up. It reads the versions again after it
+  has written, as ever, and mends that; so does a page of the fill. Deleted rows are in the pages, so that what the
+  fill wrote a moment too late, before it was killed, is deleted when it goes on.
+- Workers of another model cannot write to the new collection. What they changed meanwhile is caught up by the
+  time of the change, behind which nothing can appear any more (``settled_moment``), until next to nothing is left.
+  From there on the sweep of the workers with the new model takes over: it begins where the catching up ended.
+- The switch is one transaction: the new collection is ``serving``, the old one ``retiring``. Gateways look for
+  that every other second. The old one is still written to, so whoever searches it finds everything; it is dropped
+  after a while, and a gateway that slept through all of it looks again when its collection is gone.
+- Killed anywhere, it goes on when it is started again: every step is recorded before or after it in such a way
+  that doing it twice does no harm. All pages are read back: the killed one may have left objects without vectors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
+from uuid import UUID
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from agents.maintenance.settling import settled_moment
+from agents.projection import Projection
+from infra.postgres.collections import CollectionState, SearchCollection
+from infra.weaviate import VectorIndex
+from schemas.problems import BatchRejectedError, StoreUnavailableError
+
+#: Memories embedded and written at a time.
+PAGE: Final = 500
+#: Rounds of catching up: each one has to do what changed during the one before.
+_ROUNDS_MAX: Final = 20
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Phase(StrEnum):
+    """What the rebuild is doing."""
+
+    FILLING = "filling"
+    CATCHING_UP = "catching up"
+    RETIRING = "waiting before the old collection is dropped"
+    WAITING = "waiting for a store"
+
+
+@dataclass
+class Rebuilt:
+    """What was done. ``refused`` are memories whose own vector does not fit the model: no search finds them."""
+
+    collection: str = ""
+    filled: int = 0
+    caught_up: int = 0
+    switched: bool = False
+    refused: list[UUID] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+
+class Rebuild:
+    """``keep_s``: how long the old collection is kept after the switch. ``tell`` hears of all progress."""
+
+    def __init__(self, projection: Projection, keep_s: float, tell: Callable[[Phase, Rebuilt], None]) -> None:
+        self._database = projection.database
+        self._collections = projection.database.collections
+        self._index = projection.index
+        self._projecting = projection.projecting
+        self._model = projection.model
+        self._keep_s = keep_s
+        self._tell = tell
+        self._done = Rebuilt()
+
+    async def run(self) -> Rebuilt:
+        """Do it all, or what is left of one that was interrupted. A store that is down is waited for."""
+        await self._patiently(self._record_what_is_there)
+        known = await self._mine()
+        if any(one.state in (CollectionState.RETIRING, CollectionState.DROPPING) for one in known):
+            # The switch was done, and no more than the clearing up is left.
+            self._done.collection = next(one.name for one in known if one.state is CollectionState.SERVING)
+        else:
+            await self._build()
+        await self._retire()
+        return self._done
+
+    async def abandon(self) -> Rebuilt:
+        """Drop what was built so far for this model; what serves goes on as if nothing had been."""
+        await self._drop(await self._mine(), CollectionState.PLANNED, CollectionState.BUILDING)
+        return self._done
+
+    async def drop_other_models(self) -> Rebuilt:
+        """Drop the collections of all other models: their workers and gateways must be gone."""
+        known = await self.known()
+        if any(one.model == str(self._model) and one.state is CollectionState.SERVING for one in known):
+            await self._drop([one for one in known if one.model != str(self._model)], *CollectionState)
+        return self._done
+
+    async def known(self) -> list[SearchCollection]:
+        """What is recorded of the index."""
+        return await self._call(self._collections.of, self._index.collection)
+
+    async def _record_what_is_there(self) -> None:
+        """An index that no worker of this version has opened yet is recorded under the model that made it."""
+        base = self._index.collection
+        known = await self.known()
+        if not known:
+            if (made_by := await self._index.made_by()) is None:
+                made_by = self._model
+                await self._index.ensure(made_by)
+            await self._call(self._collections.register, base, base, str(made_by), CollectionState.SERVING)
+        for one in known:
+            # What is written to has to be there, even when Weaviate lost it: or the workers wait for it.
+            if one.model == str(self._model) and one.state is CollectionState.SERVING:
+                await self._at(one.name).ensure(self._model)
+
+    async def _build(self) -> None:
+        planned = [one for one in await self._mine() if one.state is not CollectionState.SERVING]
+        if planned:
+            name, filled_to, since = planned[-1].name, planned[-1].filled_to, planned[-1].created_at
+        else:
+            name, filled_to = f"{self._index.collection}_{datetime.now(UTC):%Y%m%dT%H%M%S}", None
+            base, model = self._index.collection, str(self._model)
+            await self._call(self._collections.register, name, base, model, CollectionState.PLANNED)
+            since = next(one.created_at for one in await self._mine() if one.name == name)
+        self._done.collection = name
+        target = self._at(name)
+        if await self._patiently(target.made_by) is None:
+            filled_to = None  # it was not made yet, or Weaviate lost it
+        await self._patiently(lambda: target.ensure(self._model))
+        await self._call(self._collections.advance, name, CollectionState.PLANNED, CollectionState.BUILDING)
+        await self._patiently(lambda: settled_moment(self._database))
+        await self._fill(target, filled_to)
+        until = await self._catch_up(target, since)
+        await self._call(self._collections.switch, name, until)
+        self._done.switched = True
+
+    async def _fill(self, target: VectorIndex, last: UUID | None) -> None:
+        while True:
+            self._tell(Phase.FILLING, self._done)
+            ids = await self._call(self._database.ids_after, last, PAGE, deleted=True)
+            await self._project(target, ids)
+            if not ids:
+                return
+            self._done.filled += len(ids)
+            last = ids[-1]
+            await self._call(self._collections.filled, target.collection, last)
+
+    async def _catch_up(self, target: VectorIndex, after: datetime) -> datetime:
+        """Project what changed since; returns the time up to which all is done."""
+        for _ in range(_ROUNDS_MAX):
+            until = await self._patiently(lambda: settled_moment(self._database))
+            changed = 0
+            last: UUID | None = None
+            while True:
+                self._tell(Phase.CATCHING_UP, self._done)
+                page = await self._call(self._database.changed_between, after, until, last, PAGE)
+                there = await self._patiently(partial(target.versions, [row.id for row in page]))
+                stale = [row.id for row in page if there.get(row.id) != (None if row.deleted_at else row.version)]
+                await self._project(target, stale)
+                self._done.caught_up += len(stale)
+                changed += len(page)
+                if len(page) < PAGE:
+                    break
+                last = page[-1].id
+            after = until
+            if changed <= PAGE:
+                break
+        return after
+
+    async def _project(self, target: VectorIndex, ids: Sequence[UUID]) -> None:
+        try:
+            await self._patiently(lambda: self._projecting.project(ids, {}, verify=True, only=target))
+        except BatchRejectedError:
+            if len(ids) == 1:
+                self._done.refused += ids
+                return
+            for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
+                await self._project(target, half)
+
+    async def _retire(self) -> None:
+        known = await self._mine()
+        if any(one.state is CollectionState.RETIRING for one in known):
+            self._tell(Phase.RETIRING, self._done)
+            await asyncio.sleep(self._keep_s)
+        await self._drop(known, CollectionState.RETIRING, CollectionState.DROPPING)
+
+    async def _drop(self, known: Sequence[SearchCollection], *states: CollectionState) -> None:
+        """First nobody writes to it any more, then it goes, then what is known of it."""
+        for one in known:
+            if one.state in states:
+                await self._call(self._collections.advance, one.name, one.state, CollectionState.DROPPING)
+                await self._patiently(self._at(one.name).drop)
+                await self._call(self._collections.forget, one.name)
+                self._done.dropped.append(one.name)
+
+    async def _mine(self) -> list[SearchCollection]:
+        return [one for one in await self.known() if one.model == str(self._model)]
+
+    def _at(self, name: str) -> VectorIndex:
+        return self._index.at(name, self._model.dimension)
+
+    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._patiently(partial(asyncio.to_thread, function, *args, **kwargs))
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        def report(_: RetryCallState) -> None:
+            self._tell(Phase.WAITING, self._done)
+
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(StoreUnavailableError),
+            wait=wait_random_exponential(multiplier=0.2, max=5),
+            before_sleep=report,
+        ):
+            with attempt:
+                return await work()
+        raise AssertionError
