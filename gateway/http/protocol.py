@@ -74,9 +74,8 @@ class Protocol(RequestHandler):
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
         if status >= 500:
             super().handle_error(request, status, exc, message)  # logs it
-        response = web.Response(
-            status=status, body=_problem(status), content_type="application/problem+json", headers=_HEADERS
-        )
+        body, headers = _problem(status)
+        response = web.Response(status=status, body=body, content_type="application/problem+json", headers=headers)
         response.force_close()
         return response
 
@@ -144,25 +143,32 @@ _DETAILS: Final[Mapping[int, tuple[str, str]]] = {
 _HEADERS: Final = {"Server": "AgentMem", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
-def _problem(status: int) -> bytes:
+def _problem(status: int) -> tuple[bytes, dict[str, str]]:
+    """Body and headers."""
     code, detail = _DETAILS.get(status, ("internal_error", "The gateway failed."))
-    return dumps(
-        {
-            "type": "about:blank",
-            "title": HTTPStatus(status).phrase,
-            "status": status,
-            "detail": detail,
-            "error": detail,
-            "code": code,
-            "request_id": str(uuid4()),
-        }
-    )
+    request_id = str(uuid4())
+    document = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "error": detail,
+        "code": code,
+        "request_id": request_id,
+    }
+    return dumps(document), {**_HEADERS, "X-Request-ID": request_id}
 
 
 def _refusal() -> bytes:
-    body = _problem(503)
-    head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 10\r\n"
-    return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+    body, headers = _problem(503)
+    headers |= {
+        "Content-Type": "application/problem+json",
+        "Content-Length": str(len(body)),
+        "Retry-After": "10",
+        "Connection": "close",
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 503 Service Unavailable\r\n{head}\r\n".encode() + body
 
 
 _TOO_MANY: Final = _refusal()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.app import build_app
+from gateway.settings import GatewaySettings
 from infra.onnx import Embedder, EmbeddingSettings, load_embedder
 from infra.postgres import Database, PostgresSettings
 from infra.postgres.keys import SCOPES
@@ -25,7 +26,14 @@ def embedder(model_dir: Path) -> Embedder:
 
 
 @pytest.fixture
+def gateway_settings() -> GatewaySettings:
+    """The settings of the gateway in ``world``; a module may have its own."""
+    return SETTINGS
+
+
+@pytest.fixture
 async def world(
+    gateway_settings: GatewaySettings,
     kafka_settings: KafkaSettings,
     postgres_settings: PostgresSettings,
     weaviate_settings: WeaviateSettings,
@@ -41,7 +49,7 @@ async def world(
         await index.ensure(embedder.identity)
         worker = Worker(kafka_settings, database, index, embedder)
         stack.push_async_callback(_end, asyncio.create_task(worker.run()))
-        app = build_app(SETTINGS, kafka_settings, postgres_settings, weaviate_settings, embedder)
+        app = build_app(gateway_settings, kafka_settings, postgres_settings, weaviate_settings, embedder)
         client = await stack.enter_async_context(serving(app))
         await eventually(lambda: ready(client))
         ours, theirs = (database.create_api_key(project, "test", SCOPES) for project in ("ours", "theirs"))

@@ -17,6 +17,7 @@ from agents.stages.announce import events_of
 from agents.stages.apply import apply
 from agents.stages.purge import purge
 from gateway.app import FAILED
+from gateway.http.protocol import Runner
 from gateway.settings import GatewaySettings
 from infra.onnx import Embedder
 from infra.postgres import Database
@@ -165,9 +166,16 @@ class World:
         return results
 
 
+class Server(TestServer):
+    """Serves on the gateway's own kind of connections."""
+
+    async def _make_runner(self, **_: Any) -> Runner:
+        return Runner(self.app, SETTINGS)
+
+
 @asynccontextmanager
 async def serving(app: web.Application) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(app)) as client:
+    async with TestClient(Server(app)) as client:
         yield client
 
 
