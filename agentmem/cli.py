@@ -13,7 +13,7 @@ import click
 import agentmem
 from agentmem.exit_codes import CommandError, ExitCode
 from agentmem.invocation import Invocation
-from schemas.problems import MisconfiguredError, StoreUnavailableError
+from schemas.problems import MisconfiguredError, StalledError, StoreUnavailableError
 
 #: Where each command lives; a module is imported when its command is asked for.
 COMMANDS: Final = {
@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "tail": "agentmem.commands.tail:tail",
     "events": "agentmem.commands.events:events",
     "dlq": "agentmem.commands.dlq:dlq",
+    "forget": "agentmem.commands.forget:forget",
     "verify": "agentmem.commands.verify:verify",
     "doctor": "agentmem.commands.doctor:doctor",
     "rebuild": "agentmem.commands.rebuild:rebuild",
@@ -126,7 +127,7 @@ def _explain(error: Exception) -> ExitCode:
             code = error.code
         case SettingsError():
             code = ExitCode.USAGE
-        case StoreUnavailableError():
+        case StoreUnavailableError() | StalledError():
             code = ExitCode.UNAVAILABLE
         case MisconfiguredError():
             code = ExitCode.MISCONFIGURED

@@ -50,5 +50,9 @@ class BatchRejectedError(Exception):
     """A store refuses this batch for good: at least one of its records is at fault, split it to find out."""
 
 
+class StalledError(Exception):
+    """What was waited for makes no progress, and somebody should look why."""
+
+
 class MisconfiguredError(Exception):
     """Going on would do harm (wrong schema, wrong model, wrong settings): stop and say what to do."""

@@ -20,7 +20,7 @@ from streams.topics import Topics
 
 @dataclass(frozen=True, slots=True)
 class GroupOffsets:
-    """By partition of the request topic: the first and the next offset in the log, and what is committed."""
+    """By partition of a topic: the first and the next offset in the log, and what is committed."""
 
     begin: Mapping[int, int]
     end: Mapping[int, int]
@@ -41,11 +41,15 @@ class GroupOffsets:
 
 
 class LagReader:
-    """Reads the workers' group's offsets without being a member. Connects when first used."""
+    """Reads a group's offsets without being a member: by default the workers' in the request topic.
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    Connects when first used.
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str | None = None, group: str | None = None) -> None:
         self._settings = settings
-        self._topic = Topics.of(settings).requests
+        self._topic = topic or Topics.of(settings).requests
+        self._group = group or settings.group
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
         self._lock = asyncio.Lock()
@@ -75,7 +79,7 @@ class LagReader:
         assert self._admin is not None
         [topic] = await self._admin.describe_topics([self._topic])
         partitions = [TopicPartition(self._topic, one["partition"]) for one in topic["partitions"]]
-        committed = await self._admin.list_consumer_group_offsets(self._settings.group)
+        committed = await self._admin.list_consumer_group_offsets(self._group)
         begin = await self._consumer.beginning_offsets(partitions)
         end = await self._consumer.end_offsets(partitions)
         return GroupOffsets(

@@ -67,6 +67,11 @@ class KafkaSettings(BaseModel):
     sasl_password: SecretStr | None = Field(None, description="The user's password, for SASL.")
 
     @property
+    def webhook_group(self) -> str:
+        """The consumer group that takes events in for webhooks."""
+        return f"{self.group}-webhooks"
+
+    @property
     def with_tls(self) -> bool:
         """Whether connections are encrypted."""
         return self.security_protocol in ("SSL", "SASL_SSL")

@@ -50,7 +50,7 @@ class Intake:
         consumer = AIOKafkaConsumer(
             Topics.of(self._settings).events,
             **client_options(self._settings),
-            group_id=f"{self._settings.group}-webhooks",
+            group_id=self._settings.webhook_group,
             request_timeout_ms=int(self._settings.request_timeout_s * 1000),
             session_timeout_ms=int(self._settings.session_timeout_s * 1000),
             max_partition_fetch_bytes=CLIENT_MAX_BYTES,

@@ -1,0 +1,215 @@
+"""Taking the contents of a scope's deleted memories out of every table that holds them, in bounded chunks.
+
+The rows stay: their identity is what keeps a repeated request from storing its contents again. Each method blocks
+and raises what ``Database``'s methods do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    Text,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    not_,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from infra.postgres.tables import memories, memory_feedback, memory_history, requests, webhook_deliveries
+from schemas.history import RequestStatus
+from schemas.redaction import REDACTED, REDACTED_ROLE, redact_event
+from schemas.scope import Scope
+
+Connect = Callable[..., AbstractContextManager[Connection]]
+
+#: Rows changed in one transaction.
+CHUNK: Final = 1_000
+_OPEN: Final = (RequestStatus.ACCEPTED.value, RequestStatus.RUNNING.value)
+_REDACTED: Final[dict[str, Any]] = {"text": REDACTED, "role": REDACTED_ROLE, "name": None, "metadata": {}}
+
+
+class Forgetting:
+    """On the database's connections."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+
+    def live(self, scope: Scope) -> int:
+        """How many memories of the scope are not deleted."""
+        return self._count(memories, _in_scope(memories, scope), memories.c.deleted_at.is_(None))
+
+    def open_requests(self, scope: Scope) -> int:
+        """How many requests of the scope, or about its memories, are still to be applied."""
+        return self._count(requests, _requests_of(scope), requests.c.status.in_(_OPEN))
+
+    def ids(self, scope: Scope, after: UUID | None, limit: int = CHUNK) -> list[UUID]:
+        """A page of the ids of the scope's deleted memories, in their order."""
+        conditions = [_in_scope(memories, scope), memories.c.deleted_at.is_not(None)]
+        if after is not None:
+            conditions.append(memories.c.id > after)
+        statement = select(memories.c.id).where(*conditions).order_by(memories.c.id).limit(limit)
+        with self._connect(scope.project) as connection:
+            return list(connection.execute(statement).scalars())
+
+    def remaining(self, scope: Scope) -> dict[str, int]:
+        """By table, how many rows hold contents of the scope, live memories and their history included."""
+        return {
+            "memories": self._count(memories, _in_scope(memories, scope), not_(_memory_is_clean())),
+            "memory_history": self._count(
+                memory_history, _in_scope(memory_history, scope), not_(_history_is_clean())
+            ),
+            "requests": self._count(requests, _requests_of(scope), _request_holds()),
+            "memory_feedback": self._count(memory_feedback, _feedback_of(scope)),
+            "webhook_deliveries": self._count(webhook_deliveries, _deliveries_of(scope)),
+        }
+
+    def redact(self, scope: Scope) -> dict[str, int]:
+        """One chunk of each table; by table, how many rows were changed. Again until there are none."""
+        gone = _deleted(scope)
+        with self._connect(scope.project) as connection:
+            return {
+                "memories": _redact_memories(connection, scope),
+                "memory_history": _redact_history(connection, scope, gone),
+                "requests": _redact_requests(connection, scope),
+                "memory_feedback": connection.execute(delete(memory_feedback).where(_feedback_of(scope))).rowcount,
+                "webhook_deliveries": _redact_deliveries(connection, scope),
+            }
+
+    def _count(self, table: Table, *conditions: ColumnElement[bool]) -> int:
+        with self._connect() as connection:
+            statement = select(func.count()).select_from(table).where(*conditions)
+            count: int = connection.execute(statement).scalar_one()
+            return count
+
+
+def _redact_memories(connection: Connection, scope: Scope) -> int:
+    chunk = (
+        select(memories.c.id)
+        .where(_in_scope(memories, scope), memories.c.deleted_at.is_not(None), not_(_memory_is_clean()))
+        .order_by(memories.c.id)
+        .limit(CHUNK)
+        .with_for_update()
+    )
+    values: dict[str, Any] = {**_REDACTED, "vector": None}
+    return connection.execute(update(memories).where(memories.c.id.in_(chunk)).values(values)).rowcount
+
+
+def _redact_history(connection: Connection, scope: Scope, gone: Any) -> int:
+    table = memory_history.c
+    chunk = (
+        select(table.memory_id, table.version)
+        .where(_in_scope(memory_history, scope), table.memory_id.in_(gone), not_(_history_is_clean()))
+        .order_by(table.memory_id, table.version)
+        .limit(CHUNK)
+    )
+    values: dict[str, Any] = {
+        **_REDACTED,
+        "previous_text": _unless_null(table.previous_text, REDACTED),
+        "previous_metadata": _unless_null(table.previous_metadata, func.json_build_object()),
+    }
+    statement = update(memory_history).where(tuple_(table.memory_id, table.version).in_(chunk)).values(values)
+    return connection.execute(statement).rowcount
+
+
+def _redact_requests(connection: Connection, scope: Scope) -> int:
+    chunk = (
+        select(requests.c.request_id)
+        .where(_requests_of(scope), _request_holds(), requests.c.status.not_in(_OPEN))
+        .order_by(requests.c.request_id)
+        .limit(CHUNK)
+        .with_for_update()
+    )
+    statement = update(requests).where(requests.c.project == scope.project, requests.c.request_id.in_(chunk))
+    return connection.execute(statement.values(detail=None, payload=null())).rowcount
+
+
+def _redact_deliveries(connection: Connection, scope: Scope) -> int:
+    """Receivers are still told what happened, so that they can forget it too."""
+    table = webhook_deliveries.c
+    chunk = select(table.id, table.body).where(_deliveries_of(scope)).order_by(table.id).limit(CHUNK)
+    found = connection.execute(chunk.with_for_update()).all()
+    for row in found:
+        document = orjson.loads(row.body)
+        redact_event(document)
+        statement = update(webhook_deliveries).where(table.id == row.id)
+        connection.execute(statement.values(body=orjson.dumps(document).decode()))
+    return len(found)
+
+
+def _in_scope(table: Table, scope: Scope) -> ColumnElement[bool]:
+    return and_(table.c.project == scope.project, *(table.c[field] == value for field, value in scope.ids.items()))
+
+
+def _deleted(scope: Scope) -> Any:
+    return select(memories.c.id).where(_in_scope(memories, scope), memories.c.deleted_at.is_not(None))
+
+
+def _requests_of(scope: Scope) -> ColumnElement[bool]:
+    mine = select(memories.c.id).where(_in_scope(memories, scope))
+    named = and_(requests.c.project == scope.project, requests.c.memory_id.in_(mine))
+    return or_(_in_scope(requests, scope), named)
+
+
+def _feedback_of(scope: Scope) -> ColumnElement[bool]:
+    mine = select(memories.c.id).where(_in_scope(memories, scope))
+    return and_(memory_feedback.c.project == scope.project, memory_feedback.c.memory_id.in_(mine))
+
+
+def _deliveries_of(scope: Scope) -> ColumnElement[bool]:
+    """Those whose body holds something: of a memory of the scope, or of a request about it that failed."""
+    table = webhook_deliveries.c
+    data = cast(table.body, JSONB)["data"]
+    memory = data["memory"]
+    of_memory = and_(
+        *(memory[field].astext == value for field, value in scope.ids.items()), memory["text"].astext != REDACTED
+    )
+    failed = select(requests.c.request_id).where(_requests_of(scope))
+    of_request = and_(data["detail"].astext.is_not(None), data["request_id"].astext.in_(failed))
+    return and_(table.project == scope.project, table.body.is_not(None), or_(of_memory, of_request))
+
+
+def _memory_is_clean() -> ColumnElement[bool]:
+    table = memories.c
+    return and_(
+        table.text == REDACTED,
+        table.role == REDACTED_ROLE,
+        table.name.is_(None),
+        cast(table.metadata, Text) == "{}",
+        table.vector.is_(None),
+    )
+
+
+def _history_is_clean() -> ColumnElement[bool]:
+    table = memory_history.c
+    return and_(
+        table.text == REDACTED,
+        table.role == REDACTED_ROLE,
+        table.name.is_(None),
+        cast(table.metadata, Text) == "{}",
+        func.coalesce(table.previous_text, REDACTED) == REDACTED,
+        func.coalesce(cast(table.previous_metadata, Text), "{}").in_(["{}", "null"]),
+    )
+
+
+def _request_holds() -> ColumnElement[bool]:
+    return or_(requests.c.detail.is_not(None), func.coalesce(cast(requests.c.payload, Text), "null") != "null")
+
+
+def _unless_null(column: ColumnElement[Any], value: Any) -> ColumnElement[Any]:
+    return case((column.is_(None), column), else_=value)

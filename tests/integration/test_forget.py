@@ -1,0 +1,238 @@
+"""``agentmem forget``: what is left of a person, also of one who is forgotten while requests are on their way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import psycopg2
+import pytest
+
+from agentmem.exit_codes import ExitCode
+from infra.postgres import Database
+from infra.webhooks import new_secret
+from schemas.identity import memory_id
+from schemas.redaction import REDACTED
+from schemas.requests import MemoryRequest
+from schemas.scope import Scope
+from tests.acceptance.command import Agentmem
+from tests.harness.kafka import Message, caught_up, publish, read_topic
+from tests.harness.observed import observe
+from tests.harness.system import System
+from tests.harness.systems import new_system
+from tests.harness.waiting import eventually
+from tests.harness.workload import message
+
+WITHIN_S = 120
+DIMENSION = 384
+SECRET = "zebra-in-pyjamas"
+
+
+@pytest.fixture
+def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
+    with new_system(stores, tmp_path, partitions=4) as made:
+        yield made
+
+
+@pytest.fixture
+def agentmem(system: System) -> Agentmem:
+    return Agentmem(system.folder, system.environment())
+
+
+@pytest.fixture
+def database(system: System) -> Iterator[Database]:
+    with closing(Database(system.postgres)) as opened:
+        yield opened
+
+
+def request(request_id: str, op: str = "add", **fields: Any) -> dict[str, Any]:
+    return {"request_id": request_id, "op": op, "user_id": "alice", **fields}
+
+
+def vector() -> list[float]:
+    return [0.25] * DIMENSION
+
+
+def dump(system: System) -> str:
+    """Every row of every table, as text."""
+    connection = psycopg2.connect(system.postgres.dsn.get_secret_value())
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            tables = [name for (name,) in cursor.fetchall()]
+            rows = []
+            for table in tables:
+                cursor.execute(f'SELECT one::text FROM "{table}" AS one')
+                rows += [f"{table}: {row}" for (row,) in cursor.fetchall()]
+            return "\n".join(rows)
+    finally:
+        connection.close()
+
+
+def pending_bodies(system: System) -> list[dict[str, Any]]:
+    connection = psycopg2.connect(system.postgres.dsn.get_secret_value())
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT body FROM webhook_deliveries WHERE status = 'pending' ORDER BY id")
+            return [json.loads(body) for (body,) in cursor.fetchall()]
+    finally:
+        connection.close()
+
+
+async def send(system: System, *requests: dict[str, Any]) -> None:
+    await publish(system, map(message, requests))
+    await caught_up(system, WITHIN_S)
+
+
+async def test_nothing_of_a_person_is_left(system: System, agentmem: Agentmem, database: Database) -> None:
+    system.start_worker({"worker.republish_after_s": "1"})
+    # Nobody listens there: what it is to be told waits in its queue.
+    database.webhooks.create(
+        "default",
+        name="w",
+        url="https://127.0.0.1:9/",
+        event_types=["memory_add", "memory_update", "memory_delete", "failed"],
+        secret=new_secret(),
+        ids={},
+    )
+    kept, gone = memory_id("default", "bob", 0), memory_id("default", "first", 0)
+    spoken = {"role": SECRET, "name": SECRET, "content": f"a {SECRET}"}
+    first = request("first", messages=[spoken, spoken], metadata={SECRET: SECRET}, run_id="r")
+    await send(
+        system,
+        first,
+        request("vector", text=SECRET, vector=vector()),
+        request("agent", text=SECRET, agent_id="x"),
+        request("bob", user_id="bob", text="bob likes tea"),
+        request("short", text=SECRET, vector=[0.5]),
+    )
+    await send(
+        system,
+        {
+            "request_id": "u1",
+            "op": "update",
+            "memory_id": str(gone),
+            "text": f"{SECRET} 2",
+            "metadata": {"a": SECRET},
+        },
+        {"request_id": "u2", "op": "update", "memory_id": str(gone), "text": f"{SECRET} 3"},
+        {"request_id": "stale", "op": "update", "memory_id": str(gone), "text": SECRET, "expected_version": 9},
+        request("d", "delete", memory_id=str(memory_id("default", "vector", 0))),
+    )
+    database.projects.give_feedback("default", gone, "NEGATIVE", SECRET)
+    database.projects.give_feedback("default", kept, "POSITIVE", "good")
+    # A gateway has accepted this one and died before it published it.
+    database.accept(MemoryRequest.model_validate(request("lost", text=SECRET)))
+    assert dump(system).count(SECRET) > 20
+
+    planned = json.loads(agentmem("forget", "--user", "alice", "--dry-run", "--json").out)
+    assert all(planned["rows"].values()), planned
+    assert agentmem("forget", "--user", "alice").code == ExitCode.USAGE
+    done = agentmem("forget", "--user", "alice", "--yes", "--json")
+    assert done.code == ExitCode.OK, done.err + system.logs()
+    report = json.loads(done.out)
+    assert report["rows"]["deleted"] == 4
+    assert set(report["kafka"]) == {system.topics.requests, system.topics.events, system.topics.dead_letters}
+    assert all(report["kafka"].values())
+
+    assert SECRET not in dump(system)
+    bodies = pending_bodies(system)
+    assert SECRET not in json.dumps(bodies)
+    assert "agentmem.memory.deleted" in {body["type"] for body in bodies}
+    seen = await observe(system)
+    assert seen.points.keys() == {kept}
+    assert seen.rows[kept].text == "bob likes tea"
+    assert "good" in dump(system)
+    assert {entry.memory.text for id, entries in seen.history.items() if id != kept for entry in entries} == {
+        REDACTED
+    }
+    [entry] = database.audit.of(["forget/default"])
+    assert (entry.detail["scope"], entry.detail["deleted"]) == ({"user_id": "alice"}, 4)
+
+    # The same requests again store nothing; their events have their ids of before, and no contents.
+    before = {event.header("ce_id"): event for event in seen.events}
+    await send(system, first, request("d", "delete", memory_id=str(memory_id("default", "vector", 0))))
+    again = [
+        event
+        for event in await read_topic(system, system.topics.events)
+        if (event.partition, event.offset) not in {(one.partition, one.offset) for one in seen.events}
+    ]
+    assert len(again) == 3
+    for event in again:
+        assert SECRET.encode() not in (event.value or b"")
+        assert SECRET.encode() in (before[event.header("ce_id")].value or b"")
+    assert SECRET not in dump(system)
+    assert (await observe(system)).points.keys() == {kept}
+
+    # Nor does a dead letter bring it back.
+    listed = [json.loads(line) for line in agentmem("dlq", "list", "--json").out.splitlines()]
+    [letter] = [one for one in listed if one["request_id"] == "short"]
+    refused = agentmem("dlq", "replay", letter["id"], "--patch", '{"vector": null}')
+    assert (refused.code, "forgotten" in refused.out) == (ExitCode.FAILED, True)
+    # And again is as well.
+    repeated = agentmem("forget", "--user", "alice", "--yes", "--json")
+    assert not any(json.loads(repeated.out)["rows"].values())
+
+
+async def test_what_is_still_in_the_log_is_forgotten_too(
+    system: System, agentmem: Agentmem, database: Database
+) -> None:
+    """The agent's memories are keyed by their users: they lie in all partitions, before and after its delete."""
+    texts = [
+        request(
+            f"r{number}", user_id=f"user-{number % 9}", agent_id="x", text=f"{SECRET} {number}", vector=vector()
+        )
+        for number in range(900)
+    ]
+    await publish(system, map(message, texts))
+    with agentmem.running("forget", "--agent", "x", "--yes") as forgetting:
+        system.start_worker()
+
+        async def ended() -> bool:
+            return forgetting.process.poll() is not None
+
+        await eventually(ended, WITHIN_S, "it has forgotten", system.logs)
+        assert forgetting.process.returncode == ExitCode.OK, forgetting.lines
+    assert SECRET not in dump(system)
+    seen = await observe(system)
+    assert (len(seen.rows), seen.points) == (900, {})
+
+
+async def test_killed_on_the_way_it_is_finished_by_the_next(
+    system: System, agentmem: Agentmem, database: Database
+) -> None:
+    system.start_worker()
+    count, scope = 2_500, Scope("default", "alice")
+    vectors = [vector() for _ in range(count)]
+    await send(system, *(request(f"r{n}", text=f"{SECRET} {n}", vector=one) for n, one in enumerate(vectors)))
+    with agentmem.running("forget", "--user", "alice", "--yes") as forgetting:
+
+        async def deleted() -> bool:
+            assert forgetting.process.poll() is None, forgetting.lines
+            return not database.forgetting.live(scope)
+
+        await eventually(deleted, WITHIN_S, "the memories are deleted", system.logs)
+        forgetting.process.send_signal(signal.SIGKILL)
+        forgetting.process.wait()
+    assert not database.audit.of(["forget/default"])
+    done = agentmem("forget", "--user", "alice", "--yes", "--json")
+    assert done.code == ExitCode.OK, done.err
+    assert SECRET not in dump(system)
+    assert (await observe(system)).points == {}
+    assert len(database.audit.of(["forget/default"])) == 1
+
+
+def test_without_a_worker_it_says_so(system: System, agentmem: Agentmem) -> None:
+
+    asyncio.run(publish(system, [Message(b"k", orjson.dumps(request(str(uuid4()), text="x")))]))
+    done = agentmem("forget", "--user", "alice", "--yes", "--timeout", "1")
+    assert done.code == ExitCode.UNAVAILABLE
+    assert "is a worker running?" in done.err
+    assert agentmem("forget", "--yes").code == ExitCode.USAGE
