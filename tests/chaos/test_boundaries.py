@@ -24,13 +24,13 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 MEMORIES = 60
 
 
-@pytest.mark.case("crash-{point}")
+@pytest.mark.case("crash-{point}", full=["crash-before-upsert", "crash-after-upsert"])
 @pytest.mark.parametrize("point", failpoints.POINTS)
 async def test_a_worker_dies_at_a_boundary(system: System, case: Case, point: str) -> None:
     """Again and again, each time after some batches more."""
-    await publish(system, case.work(poison=0.01).messages(case.scaled(3_000, 700)))
+    await publish(system, case.work(poison=0.01).messages(case.scaled(3_000, 500)))
     small = {"window.max_records": str(case.scaled(100, 50))}
-    for _ in range(case.scaled(4, 2)):
+    for _ in range(case.scaled(4, 1)):
         fault = f"{point}:{case.random.randrange(1, 5)}:SIGKILL"
         dying = system.start_worker(small, {failpoints.VARIABLE: fault})
         assert await dying.ended(120) == -signal.SIGKILL, dying.tail()
@@ -40,7 +40,7 @@ async def test_a_worker_dies_at_a_boundary(system: System, case: Case, point: st
     await stop_cleanly(last)
 
 
-@pytest.mark.case("paused-and-{end}")
+@pytest.mark.case("paused-and-{end}", full=["paused-and-killed"])
 @pytest.mark.parametrize("end", ["continued", "killed"])
 async def test_a_worker_wakes_up_with_old_rows_in_its_hands(system: System, case: Case, end: str) -> None:
     """It stands still with rows read and not yet written to Weaviate; meanwhile others change these memories.

@@ -43,7 +43,7 @@ async def test_postgres_killed_in_the_middle_of_a_transaction(
     await stop_cleanly(*workers)
 
 
-@pytest.mark.case("postgres-connections")
+@pytest.mark.case("postgres-connections", full=True)
 async def test_no_connection_to_postgres_is_left(
     breakable: OwnStores, breakable_system: System, case: Case
 ) -> None:

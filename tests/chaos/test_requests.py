@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
 from infra.postgres import Database
+from streams.topics import ensure_topics
 from tests.harness.case import Case, stop_cleanly
-from tests.harness.kafka import Message, caught_up, min_replicas, offsets, publish, rewind
+from tests.harness.kafka import Message, caught_up, has_members, offsets, publish, remove_topic, rewind
 from tests.harness.load import progressed
 from tests.harness.observed import observe
 from tests.harness.system import System
@@ -19,7 +21,7 @@ from tests.harness.workload import POISON_KINDS, message
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
-@pytest.mark.case("poison-{percent}")
+@pytest.mark.case("poison-{percent}", full=["poison-100"])
 @pytest.mark.parametrize("percent", [1, 100])
 async def test_poison(system: System, case: Case, percent: int) -> None:
     work = case.work(poison=percent / 100)
@@ -36,17 +38,18 @@ async def test_poison(system: System, case: Case, percent: int) -> None:
 
 
 @pytest.mark.case("dead-letters-refused")
-async def test_the_dead_letter_topic_takes_nothing(system: System, case: Case) -> None:
-    """Kafka asks for more replicas than there are: the worker waits and sets nothing aside for good."""
-    await min_replicas(system, system.topics.dead_letters, 2)
-    work = case.work()
-    poison = work.poisonous("not-json")
-    await publish(system, [*work.messages(300), poison, *work.messages(300)])
+async def test_there_is_no_dead_letter_topic(system: System, case: Case) -> None:
+    """The worker waits until there is one, and commits nothing beyond the poison."""
     worker = system.start_worker({"kafka.request_timeout_s": "2"})
+    await has_members(system, 1)
+    await remove_topic(system, system.topics.dead_letters)
+    work = case.work(users=1)
+    poison = replace(work.poisonous("not-json"), key=b"default/user:user-0")
+    await publish(system, [poison, *work.messages(600)])
     await worker.says("waiting for a store")
     await asyncio.sleep(case.scaled(30, 5))
-    assert (await observe(system)).dead_letters == []
-    await min_replicas(system, system.topics.dead_letters, 1)
+    assert sum((await offsets(system)).committed.values()) == 0
+    await ensure_topics(system.kafka)
     await case.recovers(system)
     summary = await case.judge(system)
     assert summary.dead_letters == 1
@@ -70,7 +73,7 @@ async def test_the_whole_topic_comes_again(system: System, case: Case) -> None:
     await stop_cleanly(second)
 
 
-@pytest.mark.case("producers-retry")
+@pytest.mark.case("producers-retry", full=True)
 async def test_two_producers_send_the_same_and_each_repeats_itself(system: System, case: Case) -> None:
     work = case.work(poison=0.01, repeated=0.3)
     worker = system.start_worker()
@@ -80,7 +83,7 @@ async def test_two_producers_send_the_same_and_each_repeats_itself(system: Syste
     await stop_cleanly(worker)
 
 
-@pytest.mark.case("hot-scope")
+@pytest.mark.case("hot-scope", full=True)
 async def test_all_requests_on_one_key(system: System, case: Case) -> None:
     """One partition does all the work; whoever has it is killed."""
     await publish(system, case.work(users=1, purges=1).messages(case.scaled(10_000, 1_500)))

@@ -46,7 +46,7 @@ async def test_a_store_restarted_under_load(
     await stop_cleanly(*workers)
 
 
-@pytest.mark.case("{store}-killed")
+@pytest.mark.case("{store}-killed", full=["kafka-killed"])
 @pytest.mark.parametrize("store", ["kafka", "weaviate"])
 async def test_a_store_killed_under_load(
     breakable: OwnStores, breakable_system: System, case: Case, store: str
@@ -65,7 +65,7 @@ async def test_a_store_killed_under_load(
     await stop_cleanly(*workers)
 
 
-@pytest.mark.case("weaviate-away-{seconds}")
+@pytest.mark.case("weaviate-away-{seconds}", full=["weaviate-away-60"])
 @pytest.mark.parametrize("seconds", [30, 60])
 async def test_weaviate_away_with_a_rebalance_in_the_middle(
     breakable: OwnStores, breakable_system: System, case: Case, seconds: int

@@ -27,7 +27,7 @@ def _behind(proxy: WeaviateProxy) -> dict[str, str]:
     return {"AGENTMEM_WEAVIATE_GRPC": f"127.0.0.1:{proxy.port}"}
 
 
-@pytest.mark.case("weaviate-slow")
+@pytest.mark.case("weaviate-slow", full=True)
 async def test_five_seconds_a_batch(system: System, case: Case, weaviate: WeaviateProxy) -> None:
     weaviate.after_s = 5.0
     await publish(system, case.work(poison=0.01).messages(case.scaled(2_000, 400)))

@@ -59,7 +59,7 @@ async def test_workers_told_to_stop_one_after_the_other(system: System, case: Ca
     await stop_cleanly(*workers)
 
 
-@pytest.mark.case("rebalance-storm")
+@pytest.mark.case("rebalance-storm", full=True)
 async def test_a_worker_joins_and_leaves_every_five_seconds(system: System, case: Case) -> None:
     seconds = case.scaled(120, 20)
     stays = system.start_worker()

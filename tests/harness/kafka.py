@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.records import Record
 from tests.harness.system import System
@@ -142,11 +141,15 @@ async def has_members(system: System, count: int, within_s: float = 60) -> None:
     await eventually(there, within_s, f"{count} members in the group", system.logs)
 
 
-async def min_replicas(system: System, topic: str, number: int) -> None:
-    """How many replicas must take a record of the topic: with more than there are, it takes none."""
-    config = ConfigResource(ConfigResourceType.TOPIC, topic, {"min.insync.replicas": str(number)})
+async def remove_topic(system: System, topic: str) -> None:
+    """Delete a topic; returns when it is gone. ``ensure_topics`` makes it anew."""
     async with _admin(system) as admin:
-        await admin.alter_configs([config])
+        await admin.delete_topics([topic])
+
+        async def gone() -> bool:
+            return topic not in await admin.list_topics()
+
+        await eventually(gone, 60, f"{topic} is gone")
 
 
 async def rewind(system: System) -> None:

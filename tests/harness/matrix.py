@@ -1,7 +1,8 @@
 """A pytest plugin for the fault matrix: which cases run and how large, and a table of what they showed.
 
 A case is a test that is marked ``case("name")``; parameters may stand in the name, as ``case("{store}-killed")``.
-Without ``--matrix`` cases run at a small scale, and those marked ``case("name", full=True)`` do not run.
+Without ``--matrix`` cases run at a small scale, and those marked ``case("name", full=True)`` do not run; ``full``
+may also list those of a test's cases that do not.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "case(name, full=False): a case of the fault matrix")
+    config.addinivalue_line("markers", "case(name, full=()): a case of the fault matrix")
     if config.getoption("--seed") is not None:
         os.environ[SEED_VARIABLE] = str(config.getoption("--seed"))
 
@@ -59,8 +60,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         name = case_name(item)
         names.add(name)
         item.user_properties.append(("case", name))
-        full = mark.kwargs.get("full", False)
-        (kept if name in only or (not only and (matrix or not full)) else left).append(item)
+        full = mark.kwargs.get("full", ())
+        runs = name in only if only else matrix or not (full is True or name in full)
+        (kept if runs else left).append(item)
     if unknown := only - names:
         raise pytest.UsageError(f"no such case: {', '.join(unknown)}; there are {', '.join(sorted(names))}")
     config.hook.pytest_deselected(items=left)
