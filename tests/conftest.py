@@ -22,6 +22,7 @@ from infra.postgres.settings import PostgresSettings
 from infra.weaviate.settings import WeaviateSettings
 from streams.settings import KafkaSettings
 from tests import stack
+from tests.harness import next_schema
 from tests.harness.collections import drop_collections
 
 # The fault matrix: options, and a table at the end.
@@ -78,6 +79,8 @@ def _postgres_template(stores: Mapping[str, str]) -> Iterator[str]:
     name = f"template_{uuid4().hex[:12]}"
     _administer(stores, f"CREATE DATABASE {name}")
     upgrade(PostgresSettings(dsn=SecretStr(_dsn(stores, name))))
+    if next_schema.VARIABLE in os.environ:
+        next_schema.expand(_dsn(stores, name))
     yield name
     _administer(stores, f"DROP DATABASE {name} WITH (FORCE)")
 

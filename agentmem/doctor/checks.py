@@ -34,7 +34,10 @@ def all_checks(settings: Settings, given: Layer, config: Path | None) -> list[Ch
         Check("model", model.check, "let its download end"),
         Check("weaviate", partial(index.weaviate_check, settings.weaviate), start_weaviate),
         Check(
-            "index", partial(index.index_check, settings.weaviate, model.identity), start_weaviate, ("weaviate",)
+            "index",
+            partial(index.index_check, settings.weaviate, settings.postgres, model.identity),
+            start_weaviate,
+            ("weaviate",),
         ),
         Check("gateway", partial(services.gateway_check, settings, expected=expected), "look into its log"),
         Check("worker", partial(services.worker_check, settings.worker), "look into its log"),

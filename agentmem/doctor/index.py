@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from agentmem.doctor.examine import on_thread
 from agentmem.doctor.findings import Finding, failed, ok, warning
 from agentmem.exit_codes import ExitCode
 from infra.local.versions import WEAVIATE
+from infra.postgres import Database, PostgresSettings
+from infra.postgres.collections import CollectionState
 from infra.weaviate import VectorIndex, WeaviateSettings
 from schemas.models import ModelIdentity
+from schemas.problems import MisconfiguredError, StoreUnavailableError
 
 #: Tells which model is configured; None when it cannot be loaded.
 Identify = Callable[[], Awaitable[ModelIdentity | None]]
@@ -33,8 +37,12 @@ async def weaviate_check(settings: WeaviateSettings) -> list[Finding]:
     return ok(f"Weaviate {version}")
 
 
-async def index_check(settings: WeaviateSettings, configured: Identify) -> list[Finding]:
-    """The collection holds the vectors of the configured model and answers a search."""
+async def index_check(
+    settings: WeaviateSettings, postgres: PostgresSettings, configured: Identify
+) -> list[Finding]:
+    """The collection that serves holds the vectors of the configured model and answers a search."""
+    identity = await configured()
+    settings = settings.model_copy(update={"collection": await _serving(settings, postgres, identity)})
     async with _opened(settings) as index:
         recorded = await index.made_by()
         if recorded is None:
@@ -43,7 +51,6 @@ async def index_check(settings: WeaviateSettings, configured: Identify) -> list[
         if not await index.is_ready():
             detail = f"the collection {settings.collection} is there, but does not answer a read"
             return [failed(detail, "look into Weaviate's log", ExitCode.UNAVAILABLE)]
-    identity = await configured()
     if identity is None:
         return [
             warning(f"{settings.collection} holds vectors of {recorded}; not compared", "mend the model first")
@@ -52,10 +59,24 @@ async def index_check(settings: WeaviateSettings, configured: Identify) -> list[
         return [
             failed(
                 f"{settings.collection} holds vectors of {recorded}, configured is {identity}",
-                "set the embedding settings back, or choose another weaviate.collection and rebuild into it",
+                "set the embedding settings back, or build an index for the new ones: 'agentmem rebuild'",
             )
         ]
     return ok(f"{settings.collection} holds vectors of {recorded}")
+
+
+async def _serving(settings: WeaviateSettings, postgres: PostgresSettings, model: ModelIdentity | None) -> str:
+    """The collection that serves the model, or another; the index's own name if none is recorded."""
+    database = Database(postgres)
+    try:
+        known = await on_thread(lambda: database.collections.of(settings.collection))
+    except (StoreUnavailableError, MisconfiguredError):
+        return settings.collection  # the checks of Postgres tell of that
+    finally:
+        database.close()
+    serving = [one for one in known if one.state is CollectionState.SERVING]
+    mine = [one.name for one in serving if one.model == str(model)]
+    return [*mine, *(one.name for one in serving), settings.collection][0]
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from infra.postgres.engine import make_engine
 from infra.postgres.errors import translated
 from infra.postgres.roles import prepare_gateway_role
 from infra.postgres.settings import PostgresSettings
+from schemas.problems import MisconfiguredError
 
 #: Held while migrating, so that two migrations at the same moment run one after the other.
 _LOCK: Final = 0x6167_656E_746D_656D
@@ -33,6 +34,11 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def _revisions() -> list[str]:
+    """All that this version knows, oldest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+
+
 def _run(settings: PostgresSettings, direction: str, target: str) -> tuple[str | None, str | None]:
     engine = make_engine(settings, "agentmem-migrate")
     config = _config()
@@ -40,6 +46,12 @@ def _run(settings: PostgresSettings, direction: str, target: str) -> tuple[str |
         with translated(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             before = _revision(connection)
+            if before is not None and before not in _revisions():
+                if direction == "down":
+                    raise MisconfiguredError(
+                        f"The schema {before} is of a later version, which alone can undo it."
+                    )
+                return before, before  # this version runs on it as it is
             config.attributes["connection"] = connection
             (command.upgrade if direction == "up" else command.downgrade)(config, target)
             prepare_gateway_role(connection, settings.gateway_role)
@@ -51,18 +63,24 @@ def _run(settings: PostgresSettings, direction: str, target: str) -> tuple[str |
 def upgrade(settings: PostgresSettings, target: str = "head") -> list[str]:
     """Apply what is missing and grant the gateway's role its rights, in one transaction.
 
-    Returns the revisions applied, oldest first.
+    Returns the revisions applied, oldest first: none on the schema of a later version, which is left as it is.
     """
     before, after = _run(settings, "up", target)
-    if before == after:
+    return _between(before, after)
+
+
+def downgrade(settings: PostgresSettings, target: str = "base") -> list[str]:
+    """Take revisions back down to ``target``, with the data they hold, in one transaction; returns them."""
+    before, after = _run(settings, "down", target)
+    return _between(after, before)[::-1]
+
+
+def _between(older: str | None, newer: str | None) -> list[str]:
+    """The revisions after ``older`` up to ``newer``."""
+    if older == newer or newer is None:
         return []
-    steps = ScriptDirectory.from_config(_config()).iterate_revisions(after or "head", before or "base")
-    return [step.revision for step in reversed(list(steps))]
-
-
-def downgrade(settings: PostgresSettings, target: str = "base") -> None:
-    """Take revisions back down to ``target``, with the data they hold, in one transaction."""
-    _run(settings, "down", target)
+    known = _revisions()
+    return known[known.index(older) + 1 if older else 0 : known.index(newer) + 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,7 @@ class Status:
     """Where the schema is, and the revisions of this version that it lacks, oldest first."""
 
     revision: str | None
+    applied: tuple[str, ...]
     missing: tuple[str, ...]
     #: Made by a later version, of which this one knows nothing: it runs on it all the same, see the upgrade page.
     newer: bool
@@ -83,12 +102,13 @@ def status(settings: PostgresSettings) -> Status:
             revision = _revision(connection)
     finally:
         engine.dispose()
-    known = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+    known = _revisions()
     if revision is None:
-        return Status(None, tuple(known), newer=False)
+        return Status(None, (), tuple(known), newer=False)
     if revision not in known:
-        return Status(revision, (), newer=True)
-    return Status(revision, tuple(known[known.index(revision) + 1 :]), newer=False)
+        return Status(revision, tuple(known), (), newer=True)
+    place = known.index(revision) + 1
+    return Status(revision, tuple(known[:place]), tuple(known[place:]), newer=False)
 
 
 def pending(settings: PostgresSettings) -> bool:
