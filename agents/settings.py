@@ -26,6 +26,12 @@ class WorkerSettings(BaseModel):
         le=86_400,
         description="A request that a gateway accepted this many seconds ago and that never arrived is published again.",  # noqa: E501
     )
+    delete_expired_after_h: Live[float] = Field(
+        720.0,
+        ge=0,
+        le=876_000,
+        description="Memories that expired this many hours ago are deleted; until then they are hidden.",
+    )
     sweep_interval_s: Live[float] = Field(
         60.0,
         gt=0,

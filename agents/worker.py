@@ -18,6 +18,7 @@ import uvloop
 from agents import failpoints
 from agents.components import Components, Configuration, open_components
 from agents.health import health_server
+from agents.maintenance.expiry import Expiry
 from agents.maintenance.republish import Republish
 from agents.maintenance.sweep import Sweep
 from agents.maintenance.verifying import Verifying
@@ -147,6 +148,7 @@ async def _work(configuration: Configuration) -> None:
                 tasks.create_task(pipeline.run(), name="pipeline")
                 tasks.create_task(_beside("sweep", _sweep(configuration, components).run))
                 tasks.create_task(_beside("verify", _verifying(configuration, components).run))
+                tasks.create_task(_beside("expiry", _expiry(configuration, components).run))
                 tasks.create_task(_beside("republish", _republish(configuration, components).run))
                 tasks.create_task(_watchdog(configuration, components, stream, waiting).run(), name="watchdog")
                 tasks.create_task(_watch(app), name="faust")
@@ -198,6 +200,11 @@ def _sweep(configuration: Configuration, components: Components) -> Sweep:
 
 def _verifying(configuration: Configuration, components: Components) -> Verifying:
     return Verifying(components.database, components.projecting, configuration.worker)
+
+
+def _expiry(configuration: Configuration, components: Components) -> Expiry:
+    topics = Topics.of(configuration.kafka)
+    return Expiry(components.database, components.lag, components.producer, topics, configuration.worker)
 
 
 def _republish(configuration: Configuration, components: Components) -> Republish:

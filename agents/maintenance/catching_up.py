@@ -12,7 +12,9 @@ from streams.lag import LagReader
 _POLL_S: Final = 0.5
 
 
-async def caught_up(lag: LagReader, stall_s: float, tell: Callable[[int], None] = lambda _: None) -> None:
+async def caught_up(
+    lag: LagReader, stall_s: float, tell: Callable[[int], None] = lambda _: None, *, poll_s: float = _POLL_S
+) -> None:
     """Return when all that is in the topic now has been committed; ``tell`` hears how many records are left.
 
     Raises ``StalledError`` when nothing at all is committed for ``stall_s``, ``StoreUnavailableError``.
@@ -32,4 +34,4 @@ async def caught_up(lag: LagReader, stall_s: float, tell: Callable[[int], None] 
             raise StalledError(
                 f"{left} records wait, and none was committed for {stall_s:g} s: is a worker running?"
             )
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(poll_s)

@@ -7,11 +7,13 @@ at some moment has been committed, and its row was there well before that moment
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import timedelta
 from typing import Final
 
 import structlog
 
+from agents.maintenance.catching_up import caught_up
 from agents.settings import WorkerSettings
 from infra.postgres import Database
 from schemas.problems import StoreUnavailableError
@@ -52,7 +54,7 @@ class Republish:
     async def once(self) -> int:
         """One round; returns how many requests were published again."""
         cutoff = await asyncio.to_thread(self._database.now) - timedelta(seconds=self._settings.republish_after_s)
-        await self._caught_up()
+        await caught_up(self._lag, math.inf, poll_s=_POLL_S)
         published = 0
         while requests := await asyncio.to_thread(self._database.claim_accepted, cutoff, _PAGE):
             await acknowledged(
@@ -63,12 +65,3 @@ class Republish:
             )
             published += len(requests)
         return published
-
-    async def _caught_up(self) -> None:
-        """Return when all that is in the topic now has been committed."""
-        ends = (await self._lag.read()).end
-        while True:
-            now = await self._lag.read()
-            if all(now.position(partition) >= end for partition, end in ends.items()):
-                return
-            await asyncio.sleep(_POLL_S)

@@ -22,6 +22,7 @@ from infra.postgres.collections import Collections, SearchCollection, collection
 from infra.postgres.credentials import Credentials
 from infra.postgres.engine import make_engine
 from infra.postgres.errors import translated
+from infra.postgres.expiring import Expiring
 from infra.postgres.forgetting import Forgetting
 from infra.postgres.keys import DEFAULT_SCOPES, ApiKey
 from infra.postgres.projects import Projects
@@ -56,6 +57,7 @@ class Database:
         self.credentials = Credentials(self._connection)
         self.browsing = Browsing(self._connection)
         self.collections = Collections(self._connection)
+        self.expiring = Expiring(self._connection)
         self.forgetting = Forgetting(self._connection)
         self.projects = Projects(self._connection)
         self.reopening = Reopening(self._connection)

@@ -46,6 +46,9 @@ UNKEYED: Final = Counter(
 TRUNCATED: Final = Counter(
     "agentmem_worker_truncated_texts_total", "Texts longer than the model takes, embedded in part."
 )
+EXPIRED_DELETES: Final = Counter(
+    "agentmem_worker_expired_deletes_total", "Delete requests published for memories that expired long ago."
+)
 SWEEP_MENDED: Final = Counter(
     "agentmem_worker_sweep_mended_total", "Memories whose entry in the search index the sweep had to mend."
 )
