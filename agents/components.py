@@ -61,7 +61,7 @@ async def open_components(configuration: Configuration, waiting: Waiting) -> Asy
     embedder = await asyncio.to_thread(load_embedder, configuration.embedding)
     made_by = embedder.identity
     MODEL.labels(made_by.model, made_by.revision, made_by.variant, made_by.dimension).set(1)
-    database = Database(configuration.postgres)
+    database = Database(configuration.postgres, retries=True)
     index = VectorIndex(configuration.weaviate)
     producer = Producer(configuration.kafka)
     embedding = EmbedStage(embedder)

@@ -45,7 +45,8 @@ class Pipeline:
         self._storing = storing
         self._stream = stream
         self._waiting = waiting
-        self._in_hand = asyncio.Semaphore(_IN_HAND)
+        self._free = asyncio.Semaphore(_IN_HAND)
+        self._in_hand = 0
 
     async def run(self) -> None:
         """Process batches for ever. Raises the error that no record is to blame for."""
@@ -60,8 +61,10 @@ class Pipeline:
         self, prepared: asyncio.Queue[asyncio.Task[Prepared]], tasks: asyncio.TaskGroup
     ) -> None:
         while True:
-            await self._in_hand.acquire()
-            batch = await self._window.batch()
+            await self._free.acquire()
+            # Batches grow while others are in hand; when none is, waiting would only cost time.
+            batch = await self._window.batch(at_once=lambda: self._in_hand == 0)
+            self._in_hand += 1
             QUEUE.set(self._window.depth)
             prepared.put_nowait(tasks.create_task(self._preparing.prepare(batch)))
 
@@ -76,7 +79,9 @@ class Pipeline:
             finally:
                 for span in spans_of(one.items):
                     span.end()
-            self._in_hand.release()
+            self._in_hand -= 1
+            self._free.release()
+            self._window.look_again()
 
     async def _commit_all(self, stored: asyncio.Queue[Batch]) -> None:
         while True:

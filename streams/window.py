@@ -51,6 +51,10 @@ class Window:
             self._paused = True
             self._pause()
 
+    def look_again(self) -> None:
+        """Ask ``at_once`` again."""
+        self._arrival.set()
+
     def clear(self) -> None:
         """Forget what is waiting and begin a new generation: the partitions were taken away."""
         self._records.clear()
@@ -58,12 +62,18 @@ class Window:
         self._paused = False
         self._generation += 1
 
-    async def batch(self) -> Batch:
-        """The next batch; waits for its first record without limit."""
+    async def batch(self, at_once: Callable[[], bool] = lambda: False) -> Batch:
+        """The next batch; waits for its first record without limit.
+
+        ``at_once`` says whether there is nothing to be won by waiting for more: asked again at every record and
+        ``look_again``.
+        """
         loop = asyncio.get_running_loop()
         while not self._is_full():
             wait: float | None = None
             if self._records:
+                if at_once():
+                    break
                 first_arrival = self._records[0][0]
                 wait = first_arrival + self._settings.max_wait_ms / 1000 - loop.time()
                 if wait <= 0:

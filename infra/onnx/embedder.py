@@ -38,12 +38,15 @@ class Embedder:
         *,
         threads: int,
         micro_batch_tokens: int,
+        shares: bool,
     ) -> None:
         self.identity = identity
         self._tokenizer = tokenizer
         self._graph = graph
         self._modes = modes
         self._micro_batch_tokens = micro_batch_tokens
+        self._threads = threads
+        self._shares = shares
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="embed")
 
     def embed(self, texts: Sequence[str]) -> Embedded:
@@ -56,17 +59,20 @@ class Embedder:
         if not texts:
             return Embedded(vectors, 0)
         tokens = self._tokenizer.encode(texts)
-        batches = list(micro_batches([len(ids) for ids in tokens.ids], self._micro_batch_tokens))
+        lengths = [len(ids) for ids in tokens.ids]
+        # Where a run keeps one core busy, a few texts are shared out among the threads: they are done sooner.
+        share = -(-sum(lengths) // self._threads) if self._shares else self._micro_batch_tokens
+        batches = list(micro_batches(lengths, min(self._micro_batch_tokens, share)))
         results = self._executor.map(
             lambda batch: self._graph.run([tokens.ids[i] for i in batch], self._tokenizer.pad_id, self._modes),
             batches,
         )
         for batch, result in zip(batches, results, strict=True):
             vectors[batch] = result
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        if not (np.isfinite(lengths).all() and lengths.all()):
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not (np.isfinite(norms).all() and norms.all()):
             raise BatchRejectedError("the model gave a text a vector that is zero or not finite")
-        vectors /= lengths
+        vectors /= norms
         return Embedded(vectors, tokens.truncated)
 
 

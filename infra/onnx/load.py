@@ -92,4 +92,5 @@ def _load_graph(
         pooling.modes,
         threads=fed.threads,
         micro_batch_tokens=fed.micro_batch_tokens,
+        shares=fed.shares,
     )

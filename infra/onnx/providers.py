@@ -16,21 +16,26 @@ from infra.onnx.settings import EmbeddingSettings, ProviderName, Variant
 
 @dataclass(frozen=True, slots=True)
 class Feeding:
-    """How many micro-batches run at once, and how many tokens each may have."""
+    """How many micro-batches run at once, how many tokens each may have, and whether few texts make as many."""
 
     threads: int
     micro_batch_tokens: int
+    shares: bool
 
 
 #: Two on a GPU, so that one is prepared while the other runs; a GPU needs many texts at once.
-_ON_GPU: Final = Feeding(threads=2, micro_batch_tokens=16_384)
+_ON_GPU: Final = Feeding(threads=2, micro_batch_tokens=16_384, shares=False)
 
 
 def feeding(settings: EmbeddingSettings) -> Feeding:
     """What the settings say, or else what suits the provider."""
     cores = len(os.sched_getaffinity(0))
-    suits = _ON_GPU if settings.provider == "cuda" else Feeding(cores, micro_batch_tokens=256)
-    return Feeding(settings.threads or suits.threads, settings.micro_batch_tokens or suits.micro_batch_tokens)
+    suits = _ON_GPU if settings.provider == "cuda" else Feeding(cores, micro_batch_tokens=256, shares=True)
+    return Feeding(
+        settings.threads or suits.threads,
+        settings.micro_batch_tokens or suits.micro_batch_tokens,
+        suits.shares,
+    )
 
 
 def is_installed(provider: ProviderName) -> bool:

@@ -48,11 +48,14 @@ class Database:
 
     ``walled``: it works as the gateway's role, which sees the rows of one project in a transaction, whatever a
     query says. Each method that is about a project names it; the others then find nothing.
+    ``retries``: the caller does again what failed as the store was away, so connections need not be tried first.
     """
 
-    def __init__(self, settings: PostgresSettings, *, walled: bool = False) -> None:
+    def __init__(self, settings: PostgresSettings, *, walled: bool = False, retries: bool = False) -> None:
         self._walled = walled
-        self._engine = make_engine(settings, role=settings.gateway_role if walled else None)
+        role = settings.gateway_role if walled else None
+        self._engine = make_engine(settings, role=role, pre_ping=not retries)
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self.audit = Audit(self._connection)
         self.credentials = Credentials(self._connection)
         self.browsing = Browsing(self._connection)
@@ -72,6 +75,12 @@ class Database:
         with translated(), self._engine.begin() as connection:
             if self._walled:
                 connection.execute(_SEE, {"project": project, "key_hash": key_hash})
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """For reads of all projects: each statement by itself, without the round trips of a transaction."""
+        with translated(), self._autocommit.connect() as connection:
             yield connection
 
     @contextmanager
@@ -105,17 +114,17 @@ class Database:
 
     def current(self, ids: Iterable[UUID]) -> dict[UUID, Memory]:
         """The rows of these memories as they stand, deleted ones too."""
-        with self._connection() as connection:
+        with self._reading() as connection:
             return reads.current(connection, ids)
 
     def to_project(self, ids: Iterable[UUID], base: str) -> tuple[dict[UUID, Memory], list[SearchCollection]]:
         """:meth:`current`, and the collections of an index as they were known after these rows."""
-        with self._connection() as connection:
+        with self._reading() as connection:
             return reads.current(connection, ids), collections_of(connection, base)
 
     def versions(self, ids: Iterable[UUID]) -> dict[UUID, int]:
         """The version of each of these memories, deleted ones too."""
-        with self._connection() as connection:
+        with self._reading() as connection:
             return reads.versions(connection, ids)
 
     def changed_between(

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, FromClause, func, or_, select, text
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import ColumnElement, Connection, FromClause, Uuid, any_, bindparam, func, or_, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 
 from infra.postgres.filters import condition
 from infra.postgres.rows import entry_of, memory_of, outcome_of
@@ -18,17 +18,19 @@ from schemas.history import HistoryEntry, RequestOutcome
 from schemas.memories import Memory
 from schemas.scope import Scope
 
+_IDS: Final = any_(bindparam("ids", type_=ARRAY(Uuid)))
+_CURRENT: Final = select(memories).where(memories.c.id == _IDS)
+_VERSIONS: Final = select(memories.c.id, memories.c.version).where(memories.c.id == _IDS)
+
 
 def current(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Memory]:
     """The rows of these memories as they stand, deleted ones too."""
-    statement = select(memories).where(memories.c.id.in_(list(ids)))
-    return {row.id: memory_of(row) for row in connection.execute(statement)}
+    return {row.id: memory_of(row) for row in connection.execute(_CURRENT, {"ids": list(ids)})}
 
 
 def versions(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, int]:
     """The version of each of these memories, deleted ones too."""
-    statement = select(memories.c.id, memories.c.version).where(memories.c.id.in_(list(ids)))
-    return {row.id: row.version for row in connection.execute(statement)}
+    return {row.id: row.version for row in connection.execute(_VERSIONS, {"ids": list(ids)})}
 
 
 def changed_between(

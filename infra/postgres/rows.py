@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Table, TextClause, text
+from sqlalchemy import Row, Table
 from sqlalchemy.dialects import postgresql
 
 from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
@@ -138,28 +137,29 @@ def request_row(outcome: RequestOutcome, payload: dict[str, Any] | None = None) 
     }
 
 
-@cache
-def _insert(table: Table, columns: tuple[str, ...], tail: str) -> TextClause:
+def insertion(table: Table, parameter: str, condition: str = "true", *, clock: str | None = None) -> str:
+    """An INSERT of all rows in a JSON parameter, if the condition holds; an ON CONFLICT clause may follow it.
+
+    The rows travel as one JSON value: one parameter to bind however many rows and columns there are, which
+    costs several times less on both sides than a parameter for each value. ``clock`` names the column that gets
+    the time of the insertion.
+    """
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    names = ", ".join(f'"{name}"' for name in columns)
-    types = ", ".join(f'"{name}" {table.c[name].type.compile(dialect)}' for name in columns)
-    return text(
-        f'INSERT INTO "{table.name}" ({names}) '  # noqa: S608  # names of our own tables and columns only
-        f"SELECT {names} FROM json_to_recordset(CAST(:rows AS json)) AS r({types}) {tail}"
+    given = {f'"{c.name}"': c.type.compile(dialect) for c in table.columns if c.name != clock}
+    names, values = [*given], [*given]
+    if clock is not None:
+        names.append(f'"{clock}"')
+        values.append("clock_timestamp()")
+    return (
+        f'INSERT INTO "{table.name}" ({", ".join(names)}) SELECT {", ".join(values)} '  # noqa: S608  # our own names
+        f"FROM json_to_recordset(CAST(:{parameter} AS json)) "
+        f"AS r({', '.join(f'{name} {type}' for name, type in given.items())}) WHERE {condition} "
     )
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], tail: str = "") -> int:
-    """Insert rows (all with the same columns) in one statement; returns how many were written.
-
-    The rows travel as one JSON value: one parameter to bind however many rows and columns there are, which
-    costs several times less on both sides than a parameter for each value. ``tail`` is what follows the
-    SELECT: an ON CONFLICT clause.
-    """
-    if not rows:
-        return 0
-    statement = _insert(table, tuple(rows[0]), tail)
-    return connection.execute(statement, {"rows": orjson.dumps(rows).decode()}).rowcount
+def as_json(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows as the parameter of an ``insertion``."""
+    return orjson.dumps(rows).decode()
 
 
 def overwrite(columns: Iterable[str]) -> str:

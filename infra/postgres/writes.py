@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, tuple_, update
+from sqlalchemy import Connection, Text, Uuid, any_, bindparam, func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from infra.postgres.rows import (
+    as_json,
     entry_of,
     history_row,
-    insert_rows,
+    insertion,
     memory_of,
     memory_row,
     outcome_of,
@@ -28,14 +30,46 @@ from schemas.scope import ENTITY_FIELDS, Scope
 
 RequestKey = tuple[str, str]
 
-_UPSERT_MEMORY = "ON CONFLICT (id) DO UPDATE SET " + overwrite(
-    column.name for column in memories.columns if not column.primary_key
+# Arrays, not a parameter for each: the statements stay the same whatever their number.
+_KEYS: Final = func.unnest(bindparam("projects", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Text)))
+_WANTED: Final = select(_KEYS.table_valued("project", "request_id").render_derived())
+_OUTCOMES: Final = (
+    select(requests)
+    .where(tuple_(requests.c.project, requests.c.request_id).in_(_WANTED))
+    .order_by(requests.c.project, requests.c.request_id)
+    .with_for_update(of=requests)
 )
-# Only a request that is still open may be closed; one that somebody else closed in the meantime is left alone.
-_CLOSE_REQUEST = (
-    "ON CONFLICT (project, request_id) DO UPDATE SET "
-    + overwrite(c.name for c in requests.columns if not c.primary_key)
-    + " WHERE requests.status IN ('accepted', 'running') AND requests.hash = excluded.hash"
+_MEMORIES: Final = (
+    select(memories)
+    .where(memories.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+    .order_by(memories.c.id)
+    .with_for_update()
+)
+_HISTORY: Final = (
+    select(memory_history)
+    .where(tuple_(memory_history.c.project, memory_history.c.request_id).in_(_WANTED))
+    .order_by(memory_history.c.project, memory_history.c.request_id, memory_history.c.index)
+)
+
+_OPEN: Final = text(insertion(requests, "rows") + "ON CONFLICT (project, request_id) DO NOTHING")
+# Only a request that is still open may be closed; one that somebody else closed in the meantime is left alone. The
+# condition makes the requests' rows the first to be written: there, workers with the same requests meet.
+_WRITE: Final = text(
+    f"""
+    WITH closed AS (
+        {insertion(requests, "requests")}
+        ON CONFLICT (project, request_id) DO UPDATE
+        SET {overwrite(c.name for c in requests.c if not c.primary_key)}
+        WHERE requests.status IN ('accepted', 'running') AND requests.hash = excluded.hash
+        RETURNING 1
+    ), written AS (
+        {insertion(memories, "memories", "(SELECT count(*) FROM closed) = :count", clock="changed_at")}
+        ON CONFLICT (id) DO UPDATE SET {overwrite(c.name for c in memories.c if not c.primary_key)}
+    ), noted AS (
+        {insertion(memory_history, "history", "(SELECT count(*) FROM closed) = :count")}
+    )
+    SELECT count(*) FROM closed
+    """  # noqa: S608  # names of our own tables and columns only
 )
 
 
@@ -52,38 +86,23 @@ class Transaction:
 
     def outcomes(self, keys: Iterable[RequestKey]) -> dict[RequestKey, RequestOutcome]:
         """What is known of these requests, locked."""
-        wanted = sorted(set(keys))
-        if not wanted:
+        if not (wanted := set(keys)):
             return {}
-        statement = (
-            select(requests)
-            .where(tuple_(requests.c.project, requests.c.request_id).in_(wanted))
-            .order_by(requests.c.project, requests.c.request_id)
-            .with_for_update()
-        )
-        return {outcome.key: outcome for outcome in map(outcome_of, self._connection.execute(statement))}
+        found = self._connection.execute(_OUTCOMES, _arrays(wanted))
+        return {outcome.key: outcome for outcome in map(outcome_of, found)}
 
     def memories(self, ids: Iterable[UUID]) -> dict[UUID, Memory]:
         """The rows of these memories, deleted ones too, locked."""
-        wanted = sorted(set(ids))
-        if not wanted:
+        if not (wanted := set(ids)):
             return {}
-        statement = select(memories).where(memories.c.id.in_(wanted)).order_by(memories.c.id).with_for_update()
-        return {row.id: memory_of(row) for row in self._connection.execute(statement)}
+        return {row.id: memory_of(row) for row in self._connection.execute(_MEMORIES, {"ids": list(wanted)})}
 
     def history(self, keys: Iterable[RequestKey]) -> dict[RequestKey, list[HistoryEntry]]:
         """What these requests changed, each in the order of ``index``."""
-        wanted = sorted(set(keys))
-        found: dict[RequestKey, list[HistoryEntry]] = {key: [] for key in wanted}
-        if not wanted:
+        found: dict[RequestKey, list[HistoryEntry]] = {key: [] for key in keys}
+        if not found:
             return found
-        table = memory_history.c
-        statement = (
-            select(memory_history)
-            .where(tuple_(table.project, table.request_id).in_(wanted))
-            .order_by(table.project, table.request_id, table.index)
-        )
-        for row in self._connection.execute(statement):
+        for row in self._connection.execute(_HISTORY, _arrays(found)):
             found[row.project, row.request_id].append(entry_of(row))
         return found
 
@@ -98,14 +117,16 @@ class Transaction:
         Raises ``StoreUnavailableError`` when another worker closed one of the requests since they were read:
         the batch is tried again and then sees that request as applied.
         """
-        connection = self._connection
-        closed = insert_rows(connection, requests, [request_row(o) for o in outcomes], _CLOSE_REQUEST)
+        if not outcomes:
+            return
+        rows = {
+            "requests": as_json([request_row(outcome) for outcome in outcomes]),
+            "memories": as_json([memory_row(memory) for memory in changed]),
+            "history": as_json([history_row(entry) for entry in history]),
+        }
+        closed = self._connection.execute(_WRITE, {**rows, "count": len(outcomes)}).scalar_one()
         if closed != len(outcomes):
             raise StoreUnavailableError("Postgres", "another worker is applying the same requests")
-        at = self.now()
-        rows = [{**memory_row(memory), "changed_at": at} for memory in changed]
-        insert_rows(connection, memories, rows, _UPSERT_MEMORY)
-        insert_rows(connection, memory_history, [history_row(entry) for entry in history])
 
     def claim_accepted(self, before: datetime, limit: int) -> list[dict[str, Any]]:
         """The payloads of requests that were accepted before that time and not applied; oldest first.
@@ -135,12 +156,7 @@ class Transaction:
         at = self.now()
         rows = {request.request_id: request_row(opened(request, at), request.canonical()) for request in accepted}
         # In the order of their ids, so that two calls with the same requests cannot deadlock.
-        insert_rows(
-            self._connection,
-            requests,
-            [rows[id] for id in sorted(rows)],
-            "ON CONFLICT (project, request_id) DO NOTHING",
-        )
+        self._connection.execute(_OPEN, {"rows": as_json([rows[id] for id in sorted(rows)])})
         stands = self.outcomes((request.project, request.request_id) for request in accepted)
         for request in accepted:
             if stands[request.project, request.request_id].hash != request.content_hash():
@@ -153,7 +169,7 @@ class Transaction:
     def lock_request(self, outcome: RequestOutcome, payload: dict[str, Any] | None = None) -> RequestOutcome:
         """Make the request's row if there is none, lock it, and return it as it stands."""
         row = request_row(outcome, payload)
-        insert_rows(self._connection, requests, [row], "ON CONFLICT (project, request_id) DO NOTHING")
+        self._connection.execute(_OPEN, {"rows": as_json([row])})
         return self.outcomes([outcome.key])[outcome.key]
 
     def live_in_scope(self, scope: Scope, limit: int, present: Collection[str] = ()) -> list[Memory]:
@@ -173,6 +189,10 @@ class Transaction:
             .with_for_update()
         )
         return [memory_of(row) for row in self._connection.execute(statement)]
+
+
+def _arrays(keys: Collection[RequestKey]) -> dict[str, list[str]]:
+    return {"projects": [project for project, _ in keys], "ids": [request_id for _, request_id in keys]}
 
 
 def opened(request: MemoryRequest, at: datetime) -> RequestOutcome:

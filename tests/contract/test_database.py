@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -218,11 +218,31 @@ def test_a_wrong_dsn_is_told() -> None:
         Database(PostgresSettings(dsn=SecretStr("nonsense")))
 
 
-def test_a_connection_that_died_is_replaced(database: Database, postgres_settings: PostgresSettings) -> None:
-    database.ping()
-    engine = make_engine(postgres_settings, "killer")
+def kill_connections(settings: PostgresSettings) -> None:
+    engine = make_engine(settings, "killer")
     with engine.begin() as connection:
         kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentmem'"
         connection.execute(text(f"{kill} AND datname = current_database()"))
     engine.dispose()
+
+
+def test_a_connection_that_died_is_replaced(database: Database, postgres_settings: PostgresSettings) -> None:
     database.ping()
+    kill_connections(postgres_settings)
+    database.ping()
+
+
+def test_who_tries_again_anyway_is_told_of_a_connection_that_died(postgres_settings: PostgresSettings) -> None:
+    database = Database(postgres_settings, retries=True)
+    works: list[Callable[[], object]] = [
+        lambda: database.versions([]),
+        lambda: add(database),
+        database.now,
+    ]
+    for work in works:
+        work()
+        kill_connections(postgres_settings)
+        with pytest.raises(StoreUnavailableError):
+            work()
+        work()
+    database.close()

@@ -111,6 +111,21 @@ def test_a_text_without_direction_is_rejected(tmp_path: Path, monkeypatch: pytes
         embedder.embed(["w1", tiny_model.WORDS[10]])
 
 
+def test_a_few_texts_are_shared_out_among_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder = load_embedder(settings(make_model(tmp_path), threads=2, micro_batch_tokens=10_000))
+    sizes: list[int] = []
+    run = embedder._graph.run
+
+    def noted(ids: Any, *rest: Any) -> Any:
+        sizes.append(len(ids))
+        return run(ids, *rest)
+
+    monkeypatch.setattr(embedder._graph, "run", noted)
+    together = embedder.embed(["hello world"] * 8).vectors
+    assert sorted(sizes) == [4, 4]
+    assert np.allclose(together, embedder.embed(["hello world"]).vectors[0])
+
+
 def test_micro_batches_hold_every_text_once_within_the_limit() -> None:
     lengths = [5, 300, 7, 1, 64, 64, 64, 64, 64, 2]
     batches = list(micro_batches(lengths, 256))

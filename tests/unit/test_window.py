@@ -97,6 +97,28 @@ async def test_large_records_pause_the_stream_too(monkeypatch: pytest.MonkeyPatc
     assert flow.calls == ["pause"]
 
 
+async def test_nothing_is_waited_for_when_there_is_nothing_to_win() -> None:
+    window = Flow().window(max_wait_ms=60_000)
+    window.put(record(0))
+    async with asyncio.timeout(30):
+        batch = await window.batch(at_once=lambda: True)
+    assert len(batch.records) == 1
+
+
+async def test_a_batch_that_waits_closes_when_there_is_nothing_to_win_any_more() -> None:
+    window = Flow().window(max_wait_ms=60_000)
+    idle = False
+    waiting = asyncio.create_task(window.batch(at_once=lambda: idle))
+    window.put(record(0))
+    window.put(record(1))
+    done, _ = await asyncio.wait({waiting}, timeout=0.1)
+    assert not done
+    idle = True
+    window.look_again()
+    async with asyncio.timeout(30):
+        assert len((await waiting).records) == 2
+
+
 async def test_headers_count_as_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_HIGH_BYTES", 1_000)
     flow = Flow()
