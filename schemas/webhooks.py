@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -55,6 +55,16 @@ class Webhook:
     ids: Mapping[str, str] = field(default_factory=dict)
     disabled_reason: str | None = None
     failing_since: datetime | None = None
+    previous_secret: str | None = field(default=None, repr=False)
+    previous_secret_until: datetime | None = None
+
+    @property
+    def secrets(self) -> list[str]:
+        """What posts are signed with: the secret, and the one before it for as long as that is good."""
+        until = self.previous_secret_until
+        if self.previous_secret is None or until is None or until <= datetime.now(UTC):
+            return [self.secret]
+        return [self.secret, self.previous_secret]
 
     def wants(self, event: InboundEvent) -> bool:
         """Whether it is to be told of this event: only of those since it was made."""
@@ -68,7 +78,11 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event on its way to one webhook. ``body`` is gone when it is there, or given up."""
+    """One event on its way to one webhook. ``body`` is gone when it is there, or given up.
+
+    ``request_id`` and ``request_index`` say which event of which request it is; ``redelivery`` counts how often
+    it was asked for again.
+    """
 
     id: int
     webhook_id: UUID
@@ -82,3 +96,6 @@ class Delivery:
     body: str | None = field(default=None, repr=False)
     response_status: int | None = None
     error: str | None = None
+    request_id: str | None = None
+    request_index: int | None = None
+    redelivery: int = 0

@@ -84,7 +84,7 @@ class Dispatch:
     async def _deliver(self, sender: Sender, webhook: Webhook, deliveries: Sequence[Delivery]) -> None:
         try:
             answers = await asyncio.gather(
-                *(sender.post(webhook.url, webhook.secret, one.event_id, one.body or "") for one in deliveries)
+                *(sender.post(webhook.url, webhook.secrets, one.event_id, one.body or "") for one in deliveries)
             )
             attempts = [
                 Attempt(one.id, answer.status, answer.error, self._pause_s(one.attempts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
 import structlog
@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from infra.postgres.webhook_queue import Queued, WebhookQueue
-from schemas.events import EventType
+from infra.webhooks.payload import payload
 from schemas.inbound import InboundEvent, decode_event
 from schemas.problems import StoreUnavailableError
 from streams.security import client_options
@@ -25,8 +25,6 @@ _log = structlog.get_logger(__name__)
 _POLL_MS: Final = 500
 _RECORDS_PER_POLL: Final = 500
 _RETRY_S: Final = 1.0
-#: mem0's words, for receivers that were written for mem0's webhooks.
-_MEM0_WORDS: Final = {EventType.ADDED: "ADD", EventType.UPDATED: "UPDATE", EventType.DELETED: "DELETE"}
 
 
 class Intake:
@@ -74,7 +72,16 @@ class Intake:
             return
         projects = {webhook.project for webhook in webhooks}
         queued = [
-            Queued(webhook.id, webhook.project, event.id, event.type, event.key.decode(), payload(event))
+            Queued(
+                webhook_id=webhook.id,
+                project=webhook.project,
+                event_id=event.id,
+                event_type=event.type,
+                key=event.key.decode(),
+                body=payload(event),
+                request_id=event.body.request_id,
+                request_index=event.body.index,
+            )
             for record in records
             if _project(record) in projects and (event := _decoded(record)) is not None
             for webhook in webhooks
@@ -83,19 +90,6 @@ class Intake:
         if queued:
             await asyncio.to_thread(self._queue.put, queued)
             self._wake()
-
-
-def payload(event: InboundEvent) -> str:
-    """What is posted: the event's document, with what mem0's webhooks say when a memory changed."""
-    memory = event.body.memory
-    if memory is None or event.type not in _MEM0_WORDS:
-        return event.document
-    details: dict[str, Any] = {
-        "id": str(memory.id),
-        "data": {"memory": memory.text},
-        "event": _MEM0_WORDS[event.type],
-    }
-    return event.structured(event_details=details)
 
 
 def _project(record: ConsumerRecord) -> str:

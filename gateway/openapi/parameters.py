@@ -30,6 +30,7 @@ class PathParameters(BaseModel):
     project: str = Field(description="The project that `GET /v1/ping/` names.")
     project_id: str = Field(description="The project that `GET /v1/ping/` names.")
     webhook_id: UUID = Field(description="The webhook's id.")
+    delivery_id: int = Field(description="The delivery's id.")
     key_id: UUID = Field(description="The key's id, which is not its token.")
     asset: str = Field(description="The file's name.")
     job_id: str = Field(description="A job's id.")

@@ -1,4 +1,4 @@
-"""A project's webhooks, by the calls of mem0's clients, and the log of their deliveries."""
+"""A project's webhooks, by the calls of mem0's clients, and the rotation of their secrets."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from gateway.shapes.parts import Message
 from infra.webhooks import check_url, new_secret
 from schemas.scope import ENTITY_FIELDS
 from schemas.times import format_instant
-from schemas.webhooks import DEFAULT_EVENTS, EVENT_NAMES, Delivery, Webhook
+from schemas.webhooks import DEFAULT_EVENTS, EVENT_NAMES, Webhook
 
 _WEBHOOKS_MAX: Final = 20
-_PAGE_MAX: Final = 100
-_OFFSET_MAX: Final = 1_000_000
+_GRACE_MAX_S: Final = 30 * 86_400
 #: mem0 has categories, which we have not.
 _UNSUPPORTED_EVENTS: Final = ("memory_categorize", "memory:categorize")
 
@@ -53,11 +52,12 @@ class NewWebhook(WebhookChange):
     url: str
 
 
-class DeliveriesQuery(BaseModel):
-    """Which deliveries."""
+class SecretRotation(BaseModel):
+    """How long the secret until now stays good."""
 
-    page: int = Field(1, ge=1, le=_OFFSET_MAX, description="Which page, from 1.")
-    page_size: int = Field(20, ge=1, le=_PAGE_MAX, description="How many a page.")
+    grace_s: float = Field(
+        86_400, ge=0, le=_GRACE_MAX_S, description="For how many seconds posts are signed with both secrets."
+    )
 
 
 @operation(answers={200: list[shapes.Webhook]}, problems=(404,))
@@ -93,7 +93,7 @@ async def create_webhook(request: web.Request) -> web.Response:
 @operation(answers={200: shapes.Webhook}, problems=(404,))
 async def get_webhook(request: web.Request) -> web.Response:
     """One webhook, without its secret."""
-    return json_response(webhook_json(await _find(request)))
+    return json_response(webhook_json(await find_webhook(request)))
 
 
 @operation(body=WebhookChange, answers={200: shapes.WebhookUpdated}, problems=(404,))
@@ -103,7 +103,7 @@ async def update_webhook(request: web.Request) -> web.Response:
     body = await read_body(request, keep=ENTITY_FIELDS)
     changes = _checked(request, validated(WebhookChange, body))
     changed = await services.call(
-        services.database.webhooks.change, request[CALLER].project, _webhook_id(request), changes
+        services.database.webhooks.change, request[CALLER].project, webhook_id_of(request), changes
     )
     if changed is None:
         raise not_found()
@@ -114,23 +114,27 @@ async def update_webhook(request: web.Request) -> web.Response:
 async def delete_webhook(request: web.Request) -> web.Response:
     """Remove a webhook with its log: nothing more is delivered to it."""
     services = request.app[SERVICES]
-    webhook_id = _webhook_id(request)
+    webhook_id = webhook_id_of(request)
     if not await services.call(services.database.webhooks.remove, request[CALLER].project, webhook_id):
         raise not_found()
     return json_response({"message": "Webhook deleted successfully"})
 
 
-@operation(query=DeliveriesQuery, answers={200: shapes.DeliveryPage}, problems=(404,))
-async def list_deliveries(request: web.Request) -> web.Response:
-    """A page of a webhook's deliveries, latest first: how far each has come, and what went wrong last."""
+@operation(body=SecretRotation, body_required=False, answers={200: shapes.WebhookMade}, problems=(404,))
+async def rotate_secret(request: web.Request) -> web.Response:
+    """Make a new secret, which is in this answer and never again. For `grace_s` posts are signed with both."""
     services = request.app[SERVICES]
-    webhook = await _find(request)
-    page, size = _number(request, "page", 1, _OFFSET_MAX), _number(request, "page_size", 20, _PAGE_MAX)
-    offset = min((page - 1) * size, _OFFSET_MAX)
-    count, found = await services.call(
-        services.database.webhooks.deliveries, webhook.project, webhook.id, size, offset
+    wanted = validated(SecretRotation, await read_body(request) if request.body_exists else {})
+    rotated = await services.call(
+        services.database.webhooks.rotate,
+        request[CALLER].project,
+        webhook_id_of(request),
+        new_secret(),
+        wanted.grace_s,
     )
-    return json_response({"count": count, "results": [delivery_json(delivery) for delivery in found]})
+    if rotated is None:
+        raise not_found()
+    return json_response({**webhook_json(rotated), "secret": rotated.secret})
 
 
 def webhook_json(webhook: Webhook) -> dict[str, Any]:
@@ -147,28 +151,19 @@ def webhook_json(webhook: Webhook) -> dict[str, Any]:
         **{field: webhook.ids.get(field) for field in ENTITY_FIELDS},
         "disabled_reason": webhook.disabled_reason,
         "failing_since": format_instant(webhook.failing_since) if webhook.failing_since else None,
+        "previous_secret_until": _previous_until(webhook),
     }
 
 
-def delivery_json(delivery: Delivery) -> dict[str, Any]:
-    """A line of the log."""
-    return {
-        "id": delivery.id,
-        "event_id": delivery.event_id,
-        "event_type": delivery.event_type,
-        "status": delivery.status.value,
-        "attempts": delivery.attempts,
-        "response_status": delivery.response_status,
-        "error": delivery.error,
-        "created_at": format_instant(delivery.created_at),
-        "updated_at": format_instant(delivery.updated_at),
-        "next_attempt_at": format_instant(delivery.next_attempt_at) if delivery.body is not None else None,
-    }
+def _previous_until(webhook: Webhook) -> str | None:
+    until = webhook.previous_secret_until
+    return format_instant(until) if until is not None and len(webhook.secrets) > 1 else None
 
 
-async def _find(request: web.Request) -> Webhook:
+async def find_webhook(request: web.Request) -> Webhook:
+    """The webhook in the path; raises the 404."""
     services = request.app[SERVICES]
-    webhook = await services.call(services.database.webhooks.find, request[CALLER].project, _webhook_id(request))
+    webhook = await services.call(services.database.webhooks.find, request[CALLER].project, webhook_id_of(request))
     if webhook is None:
         raise not_found()
     return webhook
@@ -196,18 +191,12 @@ def _project(request: web.Request) -> str:
     return request[CALLER].project
 
 
-def _webhook_id(request: web.Request) -> UUID:
+def webhook_id_of(request: web.Request) -> UUID:
+    """The webhook in the path; what is no id is as one that is not there."""
     try:
         return UUID(request.match_info["webhook_id"])
     except ValueError as error:
         raise not_found() from error
-
-
-def _number(request: web.Request, name: str, default: int, most: int) -> int:
-    text = request.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
-        raise invalid(name, f"must be a number from 1 to {most}")
-    return int(text)
 
 
 ROUTES: Final = [
@@ -216,5 +205,5 @@ ROUTES: Final = [
     Route("GET", "/api/v1/webhooks/{webhook_id}/", get_webhook, "read"),
     Route("PUT", "/api/v1/webhooks/{webhook_id}/", update_webhook, "write"),
     Route("DELETE", "/api/v1/webhooks/{webhook_id}/", delete_webhook, "write"),
-    Route("GET", "/api/v1/webhooks/{webhook_id}/deliveries/", list_deliveries, "read"),
+    Route("POST", "/api/v1/webhooks/{webhook_id}/secret/rotate/", rotate_secret, "write"),
 ]

@@ -25,6 +25,7 @@ class Webhook(TypedDict):
     run_id: str | None
     disabled_reason: str | None
     failing_since: Time | None
+    previous_secret_until: Time | None
 
 
 class WebhookMade(Webhook):
@@ -49,6 +50,7 @@ class Delivery(TypedDict):
     attempts: Count
     response_status: int | None
     error: str | None
+    redelivery: Count
     created_at: Time
     updated_at: Time
     next_attempt_at: Time | None

@@ -23,10 +23,12 @@ from infra.postgres.credentials import Credentials
 from infra.postgres.engine import make_engine
 from infra.postgres.errors import translated
 from infra.postgres.expiring import Expiring
+from infra.postgres.exporting import Exporting
 from infra.postgres.forgetting import Forgetting
 from infra.postgres.keys import DEFAULT_SCOPES, ApiKey
 from infra.postgres.projects import Projects
 from infra.postgres.reopening import Reopening
+from infra.postgres.replaying import Replaying
 from infra.postgres.settings import PostgresSettings
 from infra.postgres.webhook_queue import WebhookQueue
 from infra.postgres.webhooks import Webhooks

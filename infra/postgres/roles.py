@@ -24,7 +24,7 @@ GRANTS: Final = {
     "memory_feedback": "SELECT, INSERT, UPDATE, DELETE",
     "search_collections": "SELECT",
     "webhooks": "SELECT, INSERT, UPDATE, DELETE",
-    "webhook_deliveries": "SELECT",
+    "webhook_deliveries": "SELECT, INSERT",
 }
 
 _MEMBER: Final = text("SELECT pg_has_role(current_user, :role, 'MEMBER')")

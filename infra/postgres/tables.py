@@ -230,6 +230,9 @@ webhooks: Final = Table(
     Column("event_types", ARRAY(Text), nullable=False),
     # It signs, so it cannot be kept as a hash only.
     Column("secret", Text, nullable=False),
+    # Receivers that still have the one before can check posts until then.
+    Column("previous_secret", Text),
+    _time("previous_secret_until", nullable=True),
     Column("is_active", Boolean, nullable=False),
     Column("disabled_reason", Text),
     # Since the last success: rounds that failed, the time of the first, and when the next may be.
@@ -252,6 +255,11 @@ webhook_deliveries: Final = Table(
     Column("event_id", Text, nullable=False),
     Column("event_type", Text, nullable=False),
     Column("key", Text, nullable=False),
+    # Which event of which request it is: its body can be made again from the history.
+    Column("request_id", Text),
+    Column("request_index", Integer),
+    # Counts how often it was asked for again.
+    Column("redelivery", Integer, nullable=False, server_default="0"),
     Column("body", Text),
     Column("status", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
@@ -260,7 +268,7 @@ webhook_deliveries: Final = Table(
     _time("next_attempt_at"),
     _time("created_at"),
     _time("updated_at"),
-    UniqueConstraint("webhook_id", "event_id", name="webhook_deliveries_event"),
+    UniqueConstraint("webhook_id", "event_id", "redelivery", name="webhook_deliveries_event"),
     Index("webhook_deliveries_pending", "webhook_id", "key", "id", postgresql_where=text("status = 'pending'")),
     Index("webhook_deliveries_log", "webhook_id", "id"),
     Index("webhook_deliveries_created", "created_at"),

@@ -17,7 +17,8 @@ from sqlalchemy import Connection, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from infra.postgres.tables import webhook_deliveries, webhooks
-from infra.postgres.webhooks import delivery_of, webhook_of
+from infra.postgres.webhook_log import delivery_of
+from infra.postgres.webhooks import webhook_of
 from schemas.webhooks import Delivery, DeliveryStatus, Webhook
 
 Connect = Callable[..., AbstractContextManager[Connection]]
@@ -66,6 +67,8 @@ class Queued:
     event_type: str
     key: str
     body: str
+    request_id: str | None = None
+    request_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class WebhookQueue:
                 "event_type": one.event_type,
                 "key": one.key,
                 "body": one.body,
+                "request_id": one.request_id,
+                "request_index": one.request_index,
                 "status": _PENDING,
                 "attempts": 0,
             }

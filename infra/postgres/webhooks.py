@@ -1,4 +1,4 @@
-"""A project's webhooks and the log of their deliveries.
+"""A project's webhooks.
 
 Each method blocks and raises what ``Database``'s methods do.
 """
@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
-from infra.postgres.tables import webhook_deliveries, webhooks
+from infra.postgres.tables import webhooks
 from schemas.scope import ENTITY_FIELDS
-from schemas.webhooks import Delivery, DeliveryStatus, Webhook
+from schemas.webhooks import Webhook
 
 Connect = Callable[..., AbstractContextManager[Connection]]
 
@@ -96,21 +97,23 @@ class Webhooks:
             row = connection.execute(statement).one_or_none()
             return None if row is None else webhook_of(row)
 
+    def rotate(self, project: str, id: UUID, secret: str, grace_s: float) -> Webhook | None:
+        """Sign with this secret, and with the one until now for ``grace_s`` seconds more."""
+        values = {
+            "secret": secret,
+            "previous_secret": webhooks.c.secret,
+            "previous_secret_until": func.now() + timedelta(seconds=grace_s),
+            "updated_at": func.now(),
+        }
+        statement = update(webhooks).where(*_mine(project, id)).values(values).returning(webhooks)
+        with self._connect(project) as connection:
+            row = connection.execute(statement).one_or_none()
+            return None if row is None else webhook_of(row)
+
     def remove(self, project: str, id: UUID) -> bool:
         """Remove a webhook with its deliveries; False when the project has no such webhook."""
         with self._connect(project) as connection:
             return connection.execute(delete(webhooks).where(*_mine(project, id))).rowcount == 1
-
-    def deliveries(self, project: str, id: UUID, limit: int, offset: int) -> tuple[int, list[Delivery]]:
-        """How many deliveries the log of a webhook has, and a page of them, latest first."""
-        table = webhook_deliveries.c
-        mine = (table.project == project, table.webhook_id == id)
-        page = select(webhook_deliveries).where(*mine).order_by(table.id.desc()).limit(limit).offset(offset)
-        with self._connect(project) as connection:
-            total: int = connection.execute(
-                select(func.count()).select_from(webhook_deliveries).where(*mine)
-            ).scalar_one()
-            return total, [delivery_of(row) for row in connection.execute(page)]
 
 
 def webhook_of(row: Row[Any]) -> Webhook:
@@ -128,24 +131,8 @@ def webhook_of(row: Row[Any]) -> Webhook:
         ids={field: value for field in ENTITY_FIELDS if (value := getattr(row, field)) is not None},
         disabled_reason=row.disabled_reason,
         failing_since=row.failing_since,
-    )
-
-
-def delivery_of(row: Row[Any]) -> Delivery:
-    """A row of ``webhook_deliveries``."""
-    return Delivery(
-        id=row.id,
-        webhook_id=row.webhook_id,
-        event_id=row.event_id,
-        event_type=row.event_type,
-        status=DeliveryStatus(row.status),
-        attempts=row.attempts,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        next_attempt_at=row.next_attempt_at,
-        body=row.body,
-        response_status=row.response_status,
-        error=row.error,
+        previous_secret=row.previous_secret,
+        previous_secret_until=row.previous_secret_until,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -53,11 +54,11 @@ class Sender:
         assert self._session is not None
         await self._session.close()
 
-    async def post(self, url: str, secret: str, id: str, body: str) -> Answer:
+    async def post(self, url: str, secrets: Sequence[str], id: str, body: str) -> Answer:
         """Post one event; every way in which that can fail is an answer too."""
         assert self._session is not None
         data = body.encode()
-        headers = signed_headers(secret, id, int(time.time()), data) | {"Content-Type": "application/json"}
+        headers = signed_headers(secrets, id, int(time.time()), data) | {"Content-Type": "application/json"}
         try:
             check_url(url, allow_private=self._settings.allow_private)
             async with self._session.post(url, data=data, headers=headers, allow_redirects=False) as response:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from base64 import b64decode, b64encode
+from collections.abc import Iterable
 from typing import Final
 
 _PREFIX: Final = "whsec_"
@@ -17,12 +18,15 @@ def new_secret() -> str:
     return _PREFIX + b64encode(secrets.token_bytes(_BYTES)).decode()
 
 
-def signed_headers(secret: str, id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers by which the receiver knows that we sent this body. ``timestamp``: Unix seconds, now."""
+def signed_headers(keys: Iterable[str], id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The headers by which the receiver knows that we sent this body, whichever of the secrets (``keys``) it has.
+
+    ``timestamp``: Unix seconds, now.
+    """
     content = f"{id}.{timestamp}.".encode() + body
-    digest = hmac.digest(b64decode(secret.removeprefix(_PREFIX)), content, hashlib.sha256)
+    digests = [hmac.digest(b64decode(one.removeprefix(_PREFIX)), content, hashlib.sha256) for one in keys]
     return {
         "webhook-id": id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": f"v1,{b64encode(digest).decode()}",
+        "webhook-signature": " ".join(f"v1,{b64encode(digest).decode()}" for digest in digests),
     }

@@ -47,7 +47,7 @@ class Worker:
     def __init__(self, kafka: KafkaSettings, database: Database, index: VectorIndex, embedder: Embedder) -> None:
         self._kafka = kafka
         self._topics = Topics.of(kafka)
-        self._database = database
+        self.database = database
         self._index = index
         self._embedder = embedder
         #: The trace context that came with each record.
@@ -74,11 +74,11 @@ class Worker:
     async def apply(self, request: MemoryRequest, producer: Producer) -> None:
         item = Item(Record("t", 0, 0, 0.0, None, b""), request)
         if request.op == "delete_all":
-            while (outcome := purge(self._database, item)).is_open:
+            while (outcome := purge(self.database, item)).is_open:
                 pass
-            history: Sequence[HistoryEntry] = self._database.request_history(request.project, request.request_id)
+            history: Sequence[HistoryEntry] = self.database.request_history(request.project, request.request_id)
         else:
-            [applied], _ = apply(self._database, [item])
+            [applied], _ = apply(self.database, [item])
             outcome, history = applied.outcome, applied.history
         live = [entry.memory for entry in history if entry.memory.deleted_at is None]
         vectors = self._embedder.embed([memory.embedding_text for memory in live] or [""]).vectors

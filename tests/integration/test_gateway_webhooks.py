@@ -93,6 +93,8 @@ async def test_another_projects_webhook_is_like_none(door: Door, token: str) -> 
         ("PUT", "/api/v1/webhooks/{}/", {"name": "x"}),
         ("DELETE", "/api/v1/webhooks/{}/", None),
         ("GET", "/api/v1/webhooks/{}/deliveries/", None),
+        ("POST", "/api/v1/webhooks/{}/secret/rotate/", {}),
+        ("POST", "/api/v1/webhooks/{}/deliveries/1/redeliver/", None),
     ):
         answers = [
             await door.answer(method, path.format(id), foreign, body)
@@ -107,6 +109,45 @@ async def test_another_projects_webhook_is_like_none(door: Door, token: str) -> 
         ]
         assert {status for status, _ in answers} == {404}
     assert (await door.answer("GET", OURS, token))[1][0]["name"] == "w"
+
+
+async def test_a_secret_is_rotated(door: Door, token: str) -> None:
+    _, made = await door.answer("POST", OURS, token, NEW)
+    path = f"/api/v1/webhooks/{made['webhook_id']}/"
+    secrets = {made["secret"]}
+    assert made["previous_secret_until"] is None
+    for body in (None, {"grace_s": 60}, {"grace_s": 0}):
+        status, rotated = await door.answer("POST", f"{path}secret/rotate/", token, body)
+        assert status == 200
+        assert (rotated["previous_secret_until"] is None) == (body == {"grace_s": 0})
+        secrets.add(rotated["secret"])
+        shown = (await door.answer("GET", path, token))[1]
+        assert shown == {name: value for name, value in rotated.items() if name != "secret"}
+    assert len(secrets) == 4
+    for grace_s in (-1, 10_000_000, "long"):
+        status, problem = await door.answer("POST", f"{path}secret/rotate/", token, {"grace_s": grace_s})
+        assert (status, problem["field"]) == (400, "grace_s")
+
+
+async def test_what_cannot_be_delivered_again_says_why(door: Door, token: str) -> None:
+    _, made = await door.answer("POST", OURS, token, NEW)
+    path = f"/api/v1/webhooks/{made['webhook_id']}/"
+    queue, ids = door.database.webhook_queue, _ids(made)
+    queue.put(
+        [Queued(*ids, f"e{number}", "agentmem.memory.added", "k", "{}", "gone", number) for number in (0, 1)]
+    )
+    log = (await door.answer("GET", f"{path}deliveries/", token))[1]["results"]
+    again = f"{path}deliveries/{log[0]['id']}/redeliver/"
+    # Of a request that nobody knows, or of an event that it did not have.
+    status, problem = await door.answer("POST", again, token)
+    assert (status, problem["code"]) == (409, "not_redeliverable")
+    await door.answer("PUT", path, token, {"is_active": False})
+    status, problem = await door.answer("POST", again, token)
+    assert (status, problem["code"]) == (409, "webhook_inactive")
+    _, other = await door.answer("POST", OURS, token, NEW)
+    for number in (log[0]["id"], 0, 10**18, 10**30, "x", "-1"):
+        where = f"/api/v1/webhooks/{other['webhook_id']}/deliveries/{number}/redeliver/"
+        assert (await door.answer("POST", where, token))[0] == 404
 
 
 async def test_a_project_has_only_so_many(door: Door, token: str) -> None:

@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from agents.webhooks import run_webhooks
+from infra.onnx import Embedder
 from infra.postgres import Database, PostgresSettings
 from infra.postgres.webhook_queue import Queued
 from infra.webhooks import WebhookSettings, new_secret
@@ -29,6 +30,7 @@ from streams.settings import KafkaSettings
 from streams.topics import Topics, ensure_topics
 from tests.harness.system import System
 from tests.harness.systems import new_system
+from tests.integration.doors import doors
 from tests.integration.feeds_world import added
 from tests.integration.gateway_world import eventually
 
@@ -81,9 +83,16 @@ def webhook(database: Database, url: str, project: str = "ours", **more: Any) ->
     return database.webhooks.create(project, **values)
 
 
+def signatures(mine: Webhook, headers: Mapping[str, str], body: bytes, *secrets: str) -> str:
+    """What a post signed with these secrets says, the webhook's own if none are named."""
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    keys = [b64decode(secret.removeprefix("whsec_")) for secret in secrets or (mine.secret,)]
+    return " ".join(f"v1,{b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}" for key in keys)
+
+
 def log_of(database: Database, id: UUID, project: str = "ours") -> list[Delivery]:
     """Oldest first."""
-    return database.webhooks.deliveries(project, id, 100, 0)[1][::-1]
+    return database.webhook_log.deliveries(project, id, 100, 0)[1][::-1]
 
 
 @asynccontextmanager
@@ -140,13 +149,37 @@ async def test_events_arrive_signed_in_order_and_filtered(
     for (headers, body), event in zip(receiver.got, events, strict=False):
         assert headers["Content-Type"] == "application/json"
         assert headers["webhook-id"] == orjson.loads(body)["id"] == str(event.id)
-        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-        digest = hmac.digest(b64decode(mine.secret.removeprefix("whsec_")), signed, hashlib.sha256)
-        assert headers["webhook-signature"] == f"v1,{b64encode(digest).decode()}"
+        assert headers["webhook-signature"] == signatures(mine, headers, body)
     log = log_of(database, mine.id)
     assert {(one.status, one.attempts, one.response_status, one.body) for one in log} == {
         (DeliveryStatus.DELIVERED, 1, 204, None)
     }
+
+
+async def test_during_the_grace_time_posts_are_signed_with_both_secrets(
+    kafka_settings: KafkaSettings, database: Database, receiver: Receiver
+) -> None:
+    mine = webhook(database, receiver.url)
+    new, newest = new_secret(), new_secret()
+
+    async def posted(number: int) -> tuple[dict[str, str], bytes]:
+        async def there() -> bool:
+            return len(receiver.got) == number
+
+        await eventually(there)
+        return receiver.got[-1]
+
+    async with delivering(kafka_settings, database) as publish:
+        assert database.webhooks.rotate("ours", mine.id, new, 3600)
+        await publish(added("1"))
+        headers, body = await posted(1)
+        assert headers["webhook-signature"] == signatures(mine, headers, body, new, mine.secret)
+        # Once more: the first secret is no longer good, and without a grace time only the newest is.
+        assert database.webhooks.rotate("ours", mine.id, newest, 0)
+        await publish(added("2"))
+        headers, body = await posted(2)
+        assert headers["webhook-signature"] == signatures(mine, headers, body, newest)
+    assert database.webhooks.rotate("theirs", mine.id, new, 0) is None
 
 
 async def test_a_failure_holds_up_its_own_scope_only_and_is_tried_again(
@@ -318,3 +351,49 @@ async def test_a_worker_delivers(system: System, receiver: Receiver) -> None:
     await eventually(done, 90)
     assert receiver.texts == ["likes tea"]
     assert await worker.stop() == 0
+
+
+@pytest.mark.timeout(200)
+async def test_a_delivery_is_repeated_as_the_history_has_it(
+    system: System, receiver: Receiver, embedder: Embedder
+) -> None:
+    async with doors(system.postgres, embedder) as [door], Producer(system.kafka) as producer:
+        mine = webhook(door.database, receiver.url, project="default")
+        token = door.database.create_api_key("default", "test")
+        path = f"/api/v1/webhooks/{mine.id}/deliveries/"
+        worker = system.start_worker({"webhooks.allow_private": "true", "webhooks.retry_first_s": "0.2"})
+
+        async def delivered(number: int) -> list[Any]:
+            """The log, latest first, when it has so many deliveries and all have arrived."""
+            log: list[Any] = []
+
+            async def all_arrived() -> bool:
+                assert worker.code is None, worker.tail()
+                log[:] = (await door.answer("GET", path, token))[1]["results"]
+                return [one["status"] for one in log] == ["delivered"] * number
+
+            await eventually(all_arrived, 90)
+            return log
+
+        async def redeliver() -> tuple[int, Any]:
+            return await door.answer("POST", f"{path}{first['id']}/redeliver/", token)
+
+        value = orjson.dumps({"request_id": "r1", "op": "add", "user_id": "alice", "text": "likes tea"})
+        sent = await producer.send(system.topics.requests, key=b"default/user:alice", value=value)
+        await acknowledged([sent])
+        [first] = await delivered(1)
+        status, again = await redeliver()
+        assert (status, again["event_id"], again["redelivery"]) == (202, first["event_id"], 1)
+        assert again["id"] > first["id"]
+        await delivered(2)
+        (one, body), (other, repeated) = receiver.got
+        assert (one["webhook-id"], body) == (other["webhook-id"], repeated)
+
+        # One that is on its way is not queued twice.
+        receiver.status = lambda _: 500
+        assert (await redeliver())[0] == 202
+        status, problem = await redeliver()
+        assert (status, problem["code"]) == (409, "delivery_pending")
+        receiver.status = lambda _: 204
+        assert [one["redelivery"] for one in await delivered(3)] == [2, 1, 0]
+        assert await worker.stop() == 0

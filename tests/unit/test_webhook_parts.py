@@ -7,8 +7,8 @@ from base64 import b64decode
 
 import pytest
 
-from agents.webhooks.intake import payload
 from infra.webhooks.addresses import ForbiddenAddressError, check_url, is_public, public_socket
+from infra.webhooks.payload import payload
 from infra.webhooks.signing import new_secret, signed_headers
 from schemas.events import EventType
 from schemas.webhooks import EVENT_NAMES
@@ -18,7 +18,7 @@ from tests.unit.test_gateway_feeds import added, failed
 def test_a_signature_is_that_of_standard_webhooks() -> None:
     # The example of the scheme's own libraries.
     headers = signed_headers(
-        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         1614265330,
         b'{"test": 2432232314}',
@@ -28,6 +28,12 @@ def test_a_signature_is_that_of_standard_webhooks() -> None:
         "webhook-timestamp": "1614265330",
         "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
     }
+
+
+def test_after_a_rotation_either_secret_opens() -> None:
+    one, other = new_secret(), new_secret()
+    both = signed_headers([one, other], "id", 1, b"{}")["webhook-signature"].split(" ")
+    assert both == [signed_headers([key], "id", 1, b"{}")["webhook-signature"] for key in (one, other)]
 
 
 def test_secrets_are_long_and_differ() -> None:

@@ -1,0 +1,93 @@
+"""The log of what was delivered to a project's webhooks.
+
+Each method blocks and raises what ``Database``'s methods do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from infra.postgres.tables import webhook_deliveries
+from schemas.webhooks import Delivery, DeliveryStatus
+
+Connect = Callable[..., AbstractContextManager[Connection]]
+
+
+class WebhookLog:
+    """What a project may do with the log, on the database's connections."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+
+    def deliveries(self, project: str, id: UUID, limit: int, offset: int) -> tuple[int, list[Delivery]]:
+        """How many deliveries the log of a webhook has, and a page of them, latest first."""
+        table = webhook_deliveries.c
+        mine = (table.project == project, table.webhook_id == id)
+        page = select(webhook_deliveries).where(*mine).order_by(table.id.desc()).limit(limit).offset(offset)
+        with self._connect(project) as connection:
+            total: int = connection.execute(
+                select(func.count()).select_from(webhook_deliveries).where(*mine)
+            ).scalar_one()
+            return total, [delivery_of(row) for row in connection.execute(page)]
+
+    def delivery(self, project: str, id: UUID, number: int) -> Delivery | None:
+        """One line of a webhook's log."""
+        table = webhook_deliveries.c
+        mine = (table.project == project, table.webhook_id == id, table.id == number)
+        with self._connect(project) as connection:
+            row = connection.execute(select(webhook_deliveries).where(*mine)).one_or_none()
+            return None if row is None else delivery_of(row)
+
+    def redeliver(self, delivery: Delivery, project: str, key: str, body: str) -> Delivery | None:
+        """Queue the event of a delivery again; None while it is in the queue."""
+        table = webhook_deliveries.c
+        mine = (table.webhook_id == delivery.webhook_id, table.event_id == delivery.event_id)
+        with self._connect(project) as connection:
+            sent = connection.execute(select(table.redelivery, table.status).where(*mine)).all()
+            if any(one.status == DeliveryStatus.PENDING.value for one in sent):
+                return None
+            values = {
+                "webhook_id": delivery.webhook_id,
+                "project": project,
+                "event_id": delivery.event_id,
+                "event_type": delivery.event_type,
+                "key": key,
+                "body": body,
+                "request_id": delivery.request_id,
+                "request_index": delivery.request_index,
+                "redelivery": max(one.redelivery for one in sent) + 1,
+                "status": DeliveryStatus.PENDING.value,
+                "attempts": 0,
+                **{name: func.now() for name in ("next_attempt_at", "created_at", "updated_at")},
+            }
+            # Of two who ask at the same moment one queues it.
+            statement = insert(webhook_deliveries).values(values).on_conflict_do_nothing()
+            row = connection.execute(statement.returning(webhook_deliveries)).one_or_none()
+            return None if row is None else delivery_of(row)
+
+
+def delivery_of(row: Row[Any]) -> Delivery:
+    """A row of ``webhook_deliveries``."""
+    return Delivery(
+        id=row.id,
+        webhook_id=row.webhook_id,
+        event_id=row.event_id,
+        event_type=row.event_type,
+        status=DeliveryStatus(row.status),
+        attempts=row.attempts,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        next_attempt_at=row.next_attempt_at,
+        body=row.body,
+        response_status=row.response_status,
+        error=row.error,
+        request_id=row.request_id,
+        request_index=row.request_index,
+        redelivery=row.redelivery,
+    )
