@@ -35,6 +35,8 @@ COMMANDS: Final = {
     "verify": "agentmem.commands.verify:verify",
     "doctor": "agentmem.commands.doctor:doctor",
     "rebuild": "agentmem.commands.rebuild:rebuild",
+    "replay": "agentmem.commands.replay:replay",
+    "doctor": "agentmem.commands.doctor:doctor",
     "config": "agentmem.commands.config:config",
     "bench": "agentmem.commands.bench:bench",
     "completion": "agentmem.commands.completion:completion",

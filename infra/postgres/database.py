@@ -67,6 +67,7 @@ class Database:
         self.projects = Projects(self._connection)
         self.reopening = Reopening(self._connection)
         self.webhooks = Webhooks(self._connection)
+        self.replaying = Replaying(self._connection)
         self.webhook_queue = WebhookQueue(self._connection)
 
     def close(self) -> None:

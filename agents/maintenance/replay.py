@@ -1,0 +1,120 @@
+"""Events told once more from history: for consumers that lost what they had.
+
+They are the same events, by id and by body, in the same order within each scope: a consumer that has them already
+knows them by their ids. Nothing is changed in the stores, so it may be interrupted and done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from graphlib import TopologicalSorter
+from itertools import pairwise
+from typing import Final
+from uuid import UUID
+
+from agents.stages.announce import AnnounceStage
+from infra.postgres import Database
+from schemas.events import Event, change_event, outcome_event
+from schemas.history import HistoryEntry, RequestOutcome
+from schemas.scope import Scope
+
+RequestKey = tuple[str, str]
+
+#: Requests, and changes, read at a time.
+_PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events: of all projects or of a scope, of requests that were done in ``[begin, end)``."""
+
+    scope: Scope | None
+    begin: datetime | None
+    end: datetime
+
+    def covers(self, scope: Scope) -> bool:
+        return self.scope is None or self.scope.covers(scope)
+
+
+async def replay(
+    database: Database, announcing: AnnounceStage | None, wanted: Wanted, tell: Callable[[int], None]
+) -> int:
+    """Send the events again, or only count them when nobody is to announce them; returns how many there are."""
+    projects = [wanted.scope.project] if wanted.scope else await asyncio.to_thread(database.replaying.projects)
+    sent = 0
+    for project in projects:
+        async for events in _events(database, project, wanted):
+            if announcing is not None:
+                await announcing.send((event, None) for event in events)
+            sent += len(events)
+            tell(sent)
+    return sent
+
+
+async def _events(database: Database, project: str, wanted: Wanted) -> AsyncIterator[list[Event]]:
+    async for batch in _batches(database, project, wanted):
+        small = [one for one in batch if one.changes <= _PAGE]
+        history = await asyncio.to_thread(_histories, database, [one.key for one in small])
+        for outcome in in_order(small, history):
+            entries = history[outcome.key]
+            events = [change_event(entry, outcome) for entry in entries if wanted.covers(entry.memory.scope)]
+            if not entries and wanted.covers(outcome.scope):
+                events.append(outcome_event(outcome))
+            yield events
+        for outcome in batch:
+            if outcome.changes > _PAGE:  # a delete_all, in a transaction of its own
+                async for page in _history(database, outcome):
+                    yield [change_event(entry, outcome) for entry in page if wanted.covers(entry.memory.scope)]
+
+
+async def _batches(database: Database, project: str, wanted: Wanted) -> AsyncIterator[list[RequestOutcome]]:
+    """The requests in order, those together that were applied at the same moment."""
+    batch: list[RequestOutcome] = []
+    last: RequestOutcome | None = None
+    while True:
+        page = await asyncio.to_thread(database.replaying.outcomes, project, wanted.begin, wanted.end, last, _PAGE)
+        for outcome in page:
+            if batch and batch[-1].recorded_at != outcome.recorded_at:
+                yield batch
+                batch = []
+            batch.append(outcome)
+        if len(page) < _PAGE:
+            break
+        last = page[-1]
+    if batch:
+        yield batch
+
+
+def in_order(
+    batch: Sequence[RequestOutcome], history: Mapping[RequestKey, Sequence[HistoryEntry]]
+) -> list[RequestOutcome]:
+    """Requests of one moment, so that each memory's versions follow each other."""
+    changed: dict[UUID, list[tuple[int, RequestKey]]] = {}
+    for outcome in batch:
+        for entry in history[outcome.key]:
+            changed.setdefault(entry.memory.id, []).append((entry.memory.version, outcome.key))
+    graph = TopologicalSorter[RequestKey]({outcome.key: () for outcome in batch})
+    for versions in changed.values():
+        for (_, before), (_, after) in pairwise(sorted(versions)):
+            graph.add(after, before)
+    by_key = {outcome.key: outcome for outcome in batch}
+    return [by_key[key] for key in graph.static_order()]
+
+
+def _histories(database: Database, keys: Sequence[RequestKey]) -> dict[RequestKey, list[HistoryEntry]]:
+    with database.transaction() as transaction:
+        return transaction.history(keys)
+
+
+async def _history(database: Database, outcome: RequestOutcome) -> AsyncIterator[Sequence[HistoryEntry]]:
+    """All that a request changed, in pages."""
+    after = -1
+    while after + 1 < outcome.changes:
+        page = await asyncio.to_thread(database.request_history, *outcome.key, after, _PAGE)
+        if not page:
+            return
+        yield page
+        after = page[-1].index

@@ -1,0 +1,54 @@
+"""What was done, in the order in which it was done, to be told once more. Methods block, as ``Database``'s do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, select, tuple_
+
+from infra.postgres.rows import outcome_of
+from infra.postgres.tables import requests
+from schemas.history import RequestOutcome, RequestStatus
+
+Connect = Callable[..., AbstractContextManager[Connection]]
+
+_DONE = (RequestStatus.SUCCEEDED, RequestStatus.FAILED)
+
+
+class Replaying:
+    """Reads of the past, on the database's connections."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+
+    def projects(self) -> list[str]:
+        """Every project that has had a request."""
+        with self._connect() as connection:
+            return list(
+                connection.execute(select(requests.c.project).distinct().order_by(requests.c.project)).scalars()
+            )
+
+    def outcomes(
+        self,
+        project: str,
+        begin: datetime | None,
+        end: datetime,
+        last: RequestOutcome | None,
+        limit: int,
+    ) -> list[RequestOutcome]:
+        """A page of what became of the project's requests in ``[begin, end)``, oldest first, behind ``last``."""
+        at, id = requests.c.recorded_at, requests.c.request_id
+        conditions: list[ColumnElement[bool]] = [
+            requests.c.project == project,
+            requests.c.status.in_(_DONE),
+            at < end,
+        ]
+        if begin is not None:
+            conditions.append(at >= begin)
+        if last is not None:
+            conditions.append(tuple_(at, id) > (last.recorded_at, last.request_id))
+        statement = select(requests).where(*conditions).order_by(at, id).limit(limit)
+        with self._connect() as connection:
+            return [outcome_of(row) for row in connection.execute(statement)]

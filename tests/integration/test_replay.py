@@ -1,0 +1,100 @@
+"""Replays: the same events once more, and requests read once more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+
+from agentmem.exit_codes import ExitCode
+from infra.onnx import Embedder, load_embedder
+from tests.acceptance.command import Agentmem, Result
+from tests.harness.kafka import caught_up, committed, has_members, lag, publish, read_topic
+from tests.harness.oracle import assert_consistent
+from tests.harness.system import System
+from tests.harness.systems import embedding_settings, new_system
+from tests.harness.workload import Workload, message, seed
+
+_WITHIN_S = 120
+
+
+@pytest.fixture(scope="module")
+def embedder(model_dir: Path) -> Embedder:
+    return load_embedder(embedding_settings(model_dir))
+
+
+@pytest.fixture(scope="module")
+def system(stores: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with new_system(stores, tmp_path_factory.mktemp("replay")) as made:
+        yield made
+
+
+async def call(system: System, *arguments: str) -> Result:
+    return await asyncio.to_thread(Agentmem(system.folder, system.environment()), *arguments)
+
+
+async def test_events_are_told_again_and_requests_read_again(system: System, embedder: Embedder) -> None:
+    work = Workload(Random(seed()), embedder.identity.dimension, poison=0.01)
+    await publish(system, work.messages(1_500))
+    everything: dict[str, Any] = {"request_id": "all", "op": "delete_all", "project": "large", "user_id": "u"}
+    large = [
+        message(
+            {"request_id": f"l{n}", "op": "add", "project": "large", "user_id": "u", "text": f"number {n % 5}"}
+        )
+        for n in range(700)
+    ]
+    await publish(system, [*large, message(everything)])
+    worker = system.start_worker({"window.max_records": "500"})
+    await caught_up(system, _WITHIN_S)
+    before = await read_topic(system, system.topics.events)
+    first = {record.header("ce_id"): record for record in before}
+
+    counted = await call(system, "replay", "events", "--dry-run", "--json")
+    assert orjson.loads(counted.out) == {"sent": 0, "found": len(first)}
+    assert len(await read_topic(system, system.topics.events)) == len(before)
+
+    told = await call(system, "replay", "events", "--json")
+    assert orjson.loads(told.out) == {"sent": len(first), "found": len(first)}
+    after = await read_topic(system, system.topics.events)
+    ends = {
+        partition: max((r.offset for r in before if r.partition == partition), default=-1)
+        for partition in range(6)
+    }
+    again = [record for record in after if record.offset > ends[record.partition]]
+    assert len(again) == len(first)
+    versions: dict[str, int] = {}
+    for record in again:
+        known = first[record.header("ce_id")]
+        assert (record.key, record.value, record.headers) == (known.key, known.value, known.headers)
+        body = orjson.loads(record.value or b"")
+        if "version" in body:
+            memory = body["memory"]["id"]
+            assert body["version"] == versions.get(memory, 0) + 1, "out of order"
+            versions[memory] = body["version"]
+
+    one = await call(system, "replay", "events", "--project", "large", "--user", "u", "--dry-run", "--json")
+    assert orjson.loads(one.out)["found"] == 1_400
+    late = await call(system, "replay", "events", "--from", "2100-01-01", "--dry-run", "--json")
+    assert orjson.loads(late.out)["found"] == 0
+
+    refused = await call(system, "replay", "requests")
+    assert (refused.code, "stop all workers" in refused.err) == (ExitCode.MISCONFIGURED, True)
+    assert await worker.stop() == ExitCode.OK
+    await has_members(system, 0)
+    planned = await call(system, "replay", "requests", "--dry-run", "--json")
+    assert sum(one["requests"] for one in orjson.loads(planned.out)["partitions"]) == 2_201
+    assert await lag(system) == 0
+    partial = await call(system, "replay", "requests", "--offset", "2", "3")
+    assert (partial.code, (await committed(system))[2]) == (ExitCode.OK, 3)
+    assert (await call(system, "replay", "requests")).code == ExitCode.OK
+    assert await lag(system) == 2_201
+
+    again_worker = system.start_worker()
+    await caught_up(system, _WITHIN_S)
+    await assert_consistent(system, embedder)
+    assert await again_worker.stop() == ExitCode.OK
