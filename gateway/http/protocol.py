@@ -79,6 +79,14 @@ class Protocol(RequestHandler):
         response.force_close()
         return response
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer. An error of aiohttp's own has come past the middlewares: only ``Expect`` leads to one."""
+        if isinstance(resp, web.HTTPException):
+            resp = self.handle_error(request, resp.status)
+        return await super().finish_response(request, resp, start_time)
+
     def _await_header(self) -> None:
         self._header_handle = self._loop.call_later(self._settings.header_timeout_s, self._header_is_late)
 
@@ -137,6 +145,7 @@ def _give_up_on_silence(transport: asyncio.BaseTransport) -> None:
 
 _DETAILS: Final[Mapping[int, tuple[str, str]]] = {
     400: ("malformed_request", "This is not an HTTP request that the gateway understands."),
+    417: ("unknown_expectation", "Expect: this header can only say 100-continue."),
     431: ("header_too_large", "The header is larger than the gateway takes."),
     503: ("too_many_connections", "The gateway has as many connections as it takes."),
 }

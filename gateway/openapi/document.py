@@ -76,7 +76,6 @@ def openapi_document(routes: Sequence[Route]) -> dict[str, Any]:
         "info": {
             "title": "AgentMem",
             "version": version("agentmem"),
-            "summary": "A memory for AI agents.",
             "description": _DESCRIPTION,
         },
         "servers": [{"url": "/", "description": "Where this document came from."}],
@@ -112,7 +111,7 @@ def _operation(
     document: dict[str, Any] = {
         "tags": [_tag(route)],
         "operationId": _id(route),
-        "summary": re.split(r"(?<=\.) |: ", text)[0].rstrip("."),
+        "summary": re.split(r"(?<=\.) |: ", text)[0].rstrip(".").replace("`", ""),
         "description": text,
         "parameters": given,
         "responses": _responses(route, declared, schemas),

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 #: Whatever is called: the body and the connection can be wrong, the gateway too busy, a store away.
-ALWAYS: Final = (400, 408, 413, 429, 431, 500, 503, 504)
+ALWAYS: Final = (400, 408, 413, 417, 429, 431, 500, 503, 504)
 #: What calls that need a credential add: a bad one, and one that does not allow the call.
 WITH_CREDENTIAL: Final = (401, 403)
 
@@ -22,6 +22,7 @@ _MEANINGS: Final = {
     410: "Kafka no longer keeps the events after this cursor.",
     412: "The memory has another version than `If-Match` asks for; nothing was changed.",
     413: "The body or the request that it makes is too large.",
+    417: "The header `Expect` says something else than 100-continue.",
     422: "The request was carried out and failed, or its `Idempotency-Key` was used for another one.",
     429: "Too many calls: try again after `Retry-After` seconds.",
     431: "The header of the call is too large.",

@@ -21,7 +21,7 @@ from schemas.asyncapi import asyncapi_document
 
 #: Scripts and styles of this gateway alone, and calls to it alone.
 _PAGE_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _NOT_CHANGED: Final = {304: None}
