@@ -33,7 +33,6 @@ COMMANDS: Final = {
     "dlq": "agentmem.commands.dlq:dlq",
     "forget": "agentmem.commands.forget:forget",
     "verify": "agentmem.commands.verify:verify",
-    "doctor": "agentmem.commands.doctor:doctor",
     "rebuild": "agentmem.commands.rebuild:rebuild",
     "replay": "agentmem.commands.replay:replay",
     "doctor": "agentmem.commands.doctor:doctor",
