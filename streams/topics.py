@@ -37,7 +37,9 @@ def topic_configs(settings: KafkaSettings) -> dict[str, dict[str, str]]:
         topics.events: CLIENT_MAX_BYTES,
         topics.dead_letters: CLIENT_MAX_BYTES,
     }
-    return {name: {"max.message.bytes": str(limit), "retention.ms": retention} for name, limit in limits.items()}
+    # The brokers' time: Kafka would refuse what comes with a clock that is an hour ahead.
+    common = {"retention.ms": retention, "message.timestamp.type": "LogAppendTime"}
+    return {name: {"max.message.bytes": str(limit), **common} for name, limit in limits.items()}
 
 
 async def ensure_topics(settings: KafkaSettings) -> dict[str, bool]:
