@@ -24,12 +24,7 @@ from tests.integration.feeds_world import Stream, Streamed
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-#: Callers wait for long, and meanwhile it does not look whether Kafka is well.
-_PATIENT = {
-    "AGENTMEM_GATEWAY_WAIT_TIMEOUT_S": "100",
-    "AGENTMEM_GATEWAY_PUBLISH_TIMEOUT_S": "60",
-    "AGENTMEM_GATEWAY_PROBE_INTERVAL_S": "60",
-}
+_PATIENT = {"AGENTMEM_GATEWAY_WAIT_TIMEOUT_S": "100", "AGENTMEM_GATEWAY_PUBLISH_TIMEOUT_S": "60"}
 
 
 @pytest.mark.case("gateway-killed")

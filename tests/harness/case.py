@@ -53,10 +53,13 @@ class Case:
         await eventually(moved, within_s, "all partitions move again", system.logs)
         self.counts["recovery_s"] = max(loop.time() - began, self.counts.get("recovery_s", 0.0))
 
-    async def judge(self, system: System, within_s: float = 300, *, in_log_order: bool = True) -> Summary:
-        """Wait until all is done, count what is wrong, and fail unless that is nothing."""
+    async def judge(self, system: System, within_s: float = 300, **options: bool) -> Summary:
+        """Wait until all is done, count what is wrong, and fail unless that is nothing.
+
+        ``options`` are those of ``examine``.
+        """
         await caught_up(system, within_s)
-        summary, findings = await examine(system, self.embedder, in_log_order=in_log_order)
+        summary, findings = await examine(system, self.embedder, **options)
         self.note(summary, findings)
         findings.assert_none()
         return summary

@@ -42,11 +42,14 @@ async def assert_consistent(system: System, embedder: Embedder) -> Summary:
     return summary
 
 
-async def examine(system: System, embedder: Embedder, *, in_log_order: bool = True) -> tuple[Summary, Findings]:
+async def examine(
+    system: System, embedder: Embedder, *, in_log_order: bool = True, steady_clock: bool = True
+) -> tuple[Summary, Findings]:
     """How much there is, and what is wrong with it.
 
     ``in_log_order`` says that log order tells what must come out. Where requests of several partitions touch the
-    same memories it does not, and only what the stores say of each other is compared.
+    same memories it does not, and only what the stores say of each other is compared. Without a ``steady_clock``
+    of Postgres the times in a history may go back, though its versions never do.
     """
     assert await lag(system) == 0, "the group has not committed everything"
     seen = await observe(system)
@@ -55,7 +58,7 @@ async def examine(system: System, embedder: Embedder, *, in_log_order: bool = Tr
     if in_log_order:
         oracle_rows.check_rows(seen, model, findings)
         oracle_rows.check_outcomes(seen, model, poison, findings)
-    oracle_rows.check_history(seen, model if in_log_order else None, findings)
+    oracle_rows.check_history(seen, model if in_log_order else None, findings, steady_clock)
     findings.same_keys(
         "the outcome of request", seen.outcomes, [*model.outcomes, *dict(oracle_rows.answered(poison))]
     )
