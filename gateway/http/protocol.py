@@ -82,7 +82,7 @@ class Protocol(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer. An error of aiohttp's own has come past the middlewares: only ``Expect`` leads to one."""
+        """Send the answer. An error of aiohttp's own came past the middlewares: only ``Expect`` leads to one."""
         if isinstance(resp, web.HTTPException):
             resp = self.handle_error(request, resp.status)
         return await super().finish_response(request, resp, start_time)

@@ -106,7 +106,7 @@ class ListedEvent(Event):
 
 
 class EventPage(Page):
-    """A page of requests."""
+    """A page of requests. ``count`` ends at 10,000, or behind this page; ``next`` says whether there are more."""
 
     results: list[ListedEvent]
 

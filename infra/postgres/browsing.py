@@ -20,6 +20,8 @@ from schemas.memories import Memory
 from schemas.scope import ENTITY_FIELDS, Scope
 
 _CHANGES_SHOWN: Final = 100
+#: Requests are counted up to here: a project may have had millions, and each page would count them all.
+_COUNTED_MAX: Final = 10_000
 
 Connect = Callable[..., AbstractContextManager[Connection]]
 
@@ -93,19 +95,24 @@ class Browsing:
     ) -> tuple[int, list[tuple[RequestOutcome, list[HistoryEntry]]]]:
         """How many requests the project has had, and a page of what became of them, latest first.
 
-        Each comes with its first changes, 100 at most.
+        Each comes with its first changes, 100 at most. The count ends at 10,000, or behind this page: it is always
+        beyond the page when there are more.
         """
         mine = requests.c.project == project
         statement = (
             select(requests)
             .where(mine)
             .order_by(requests.c.recorded_at.desc(), requests.c.request_id)
-            .limit(limit)
+            .limit(limit + 1)
             .offset(offset)
         )
+        counted = select(requests.c.request_id).where(mine).limit(_COUNTED_MAX).subquery()
         with self._connect(project) as connection:
-            total: int = connection.execute(select(func.count()).select_from(requests).where(mine)).scalar_one()
-            page = [outcome_of(row) for row in connection.execute(statement)]
+            total: int = connection.execute(select(func.count()).select_from(counted)).scalar_one()
+            outcomes = [outcome_of(row) for row in connection.execute(statement)]
+            if outcomes:
+                total = max(total, offset + len(outcomes))
+            page = outcomes[:limit]
             table = memory_history.c
             named = table.request_id.in_([outcome.request_id for outcome in page])
             changes: dict[str, list[HistoryEntry]] = {outcome.request_id: [] for outcome in page}
