@@ -37,7 +37,7 @@ DOCS: Final = Path(__file__).parent
 OPENAPI: Final = DOCS / "openapi.json"
 EXAMPLES: Final = DOCS.parent / "examples"
 _BLOCK: Final = re.compile(r"<!-- begin (?P<name>.+?) -->\n.*?<!-- end (?P=name) -->", re.DOTALL)
-_LANGUAGES: Final = {".py": "python", ".sh": "sh"}
+_LANGUAGES: Final = {".py": "python", ".sh": "sh", ".cjs": "javascript"}
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

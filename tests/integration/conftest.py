@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from infra.postgres.keys import SCOPES
 from infra.weaviate import VectorIndex, WeaviateSettings
 from streams.settings import KafkaSettings
 from streams.topics import ensure_topics
+from tests.clients.node import installed_modules
 from tests.integration.gateway_world import SETTINGS, Worker, World, eventually, ready, serving
 
 
@@ -29,6 +31,14 @@ def embedder(model_dir: Path) -> Embedder:
 def gateway_settings() -> GatewaySettings:
     """The settings of the gateway in ``world``; a module may have its own."""
     return SETTINGS
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """Where Node finds mem0's client."""
+    if shutil.which("node") is None:
+        pytest.skip("there is no Node")
+    return installed_modules()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The examples run as a reader would run them, against a real Kafka."""
+"""The examples run as a reader would run them, against a real Kafka and a real gateway."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from schemas.requests import MemoryRequest
 from streams.producer import Producer, acknowledged
 from streams.settings import KafkaSettings
 from streams.topics import Topics, ensure_topics
+from tests.integration.gateway_world import World
 from tests.unit.schemas_samples import EVENTS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -136,3 +137,31 @@ async def test_consumer_example_prints_events(kafka: KafkaSettings) -> None:
     assert [line.split()[0] for line in lines] == [event.type.value for event in EVENTS]
     assert lines[0].split(maxsplit=3)[1:] == ["default/user:alice", "r1", "I like hiking.\n"]
     assert lines[-1].rstrip().endswith("not_found")
+
+
+def of_gateway(world: World, **more: str) -> dict[str, str]:
+    url = str(world.client.make_url("")).rstrip("/")
+    return os.environ | {"AGENTMEM_URL": url, "AGENTMEM_API_KEY": world.token, **more}
+
+
+async def test_mem0s_javascript_client_in_short(world: World, node_modules: Path, tmp_path: Path) -> None:
+    mem0 = {"NODE_PATH": str(node_modules), "MEM0_TELEMETRY": "false", "MEM0_DIR": str(tmp_path)}
+    output = await run("node", str(EXAMPLES / "mem0_client.cjs"), env=of_gateway(world, **mem0))
+    violin, cello = (f"I play the {instrument} in a string quartet." for instrument in ("violin", "cello"))
+    assert output.splitlines() == [
+        "added 2 memories",
+        f"found: {violin}",
+        f"now: {cello}",
+        f"ADD: - -> {violin}",
+        f"UPDATE: {violin} -> {cello}",
+        f"DELETE: {cello} -> -",
+    ]
+
+
+async def test_curl_adds_searches_and_resumes(world: World) -> None:
+    output = await run("sh", str(EXAMPLES / "curl.sh"), env=of_gateway(world))
+    first, found, hung_up, second, heard = output.splitlines()
+    assert (first, second) == ("stored: Ada moved to Lisbon.", "stored: Ada sings in a choir.")
+    assert [one["memory"] for one in orjson.loads(found)["results"]] == ["Ada moved to Lisbon."]
+    assert hung_up.startswith("heard of it, and hung up at ")
+    assert heard == "Ada sings in a choir."
