@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "tail": "agentmem.commands.tail:tail",
     "events": "agentmem.commands.events:events",
     "dlq": "agentmem.commands.dlq:dlq",
+    "export": "agentmem.commands.export:export",
     "forget": "agentmem.commands.forget:forget",
     "verify": "agentmem.commands.verify:verify",
     "rebuild": "agentmem.commands.rebuild:rebuild",

@@ -11,8 +11,8 @@ from typing import Any, Final
 import click
 import orjson
 
+from agentmem.durations import Moment
 from schemas.problems import DeadLetterReason
-from schemas.times import parse_instant
 
 Command = Callable[..., Any]
 
@@ -29,19 +29,6 @@ class DeadLetterId(click.ParamType):
         if found is None:
             self.fail(f"{value!r} is not PARTITION/OFFSET, as 'agentmem dlq list' shows it", param, ctx)
         return int(found[1]), int(found[2])
-
-
-class Moment(click.ParamType):
-    """A time, ISO 8601; UTC unless it says otherwise."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            moment: datetime = parse_instant(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return moment
 
 
 class _Patch(click.ParamType):

@@ -63,9 +63,10 @@ def import_(
 ) -> None:
     """Publish files of JSON lines to Kafka; - is stdin, and gzip is recognised.
 
-    Each line is a memory request (it has "op"), or a chat message with "role", "content" and, if known,
-    "name" and "timestamp"; whose messages they are is said by --user, --agent, --app and --run. All
-    lines are checked before the first is published. The same import again stores nothing twice.
+    Each line is a memory request (it has "op"), a memory that agentmem export wrote, or a chat message with
+    "role", "content" and, if known, "name" and "timestamp"; whose messages they are is said by --user,
+    --agent, --app and --run. All lines are checked before the first is published. The same import again
+    stores nothing twice.
 
     \b
     Examples:

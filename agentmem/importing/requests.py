@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from agents.stages.decode import decode
+from schemas.exports import imported, is_exported
 from schemas.problems import DeadLetterReason, RecordRejectedError
 from streams.records import Record as KafkaRecord
 
@@ -38,7 +39,8 @@ class LineReader:
     max_bytes: int
 
     def record(self, line: bytes, request_id: str = PLACEHOLDER_ID) -> Record:
-        """A line with ``op`` is published as it is; a chat message becomes an ``add`` under ``request_id``.
+        """A line with ``op`` is published as it is; a chat message becomes an ``add`` under ``request_id``, and an
+        exported memory one under an id of its own.
 
         Raises ``LineError`` for whatever a worker would not take.
         """
@@ -48,7 +50,10 @@ class LineReader:
             raise LineError(f"not JSON: {error}") from error
         if not isinstance(document, dict):
             raise LineError("not a JSON object")
-        value = line if "op" in document else orjson.dumps(self._add(document, request_id))
+        if is_exported(document):
+            value = orjson.dumps(imported(document))
+        else:
+            value = line if "op" in document else orjson.dumps(self._add(document, request_id))
         try:
             request = decode(KafkaRecord("", 0, 0, 0.0, None, value), self.max_bytes)
         except RecordRejectedError as error:

@@ -63,6 +63,7 @@ class Database:
         self.browsing = Browsing(self._connection)
         self.collections = Collections(self._connection)
         self.expiring = Expiring(self._connection)
+        self.exporting = Exporting(self._connection)
         self.forgetting = Forgetting(self._connection)
         self.projects = Projects(self._connection)
         self.reopening = Reopening(self._connection)

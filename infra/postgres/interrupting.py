@@ -1,0 +1,26 @@
+"""Letting Ctrl-C end a query: without this it is noticed only when the database has answered."""
+
+from __future__ import annotations
+
+import select
+from typing import Any
+
+from psycopg2 import extensions
+
+
+def make_queries_interruptible() -> None:
+    """For all connections of this process. Only queries of the main thread are interrupted."""
+    extensions.set_wait_callback(_wait)
+
+
+def _wait(connection: Any) -> None:
+    interrupted = False
+    while (state := connection.poll()) != extensions.POLL_OK:
+        try:
+            reading = state == extensions.POLL_READ
+            select.select([connection] if reading else [], [] if reading else [connection], [])
+        except KeyboardInterrupt:
+            interrupted = True
+            connection.cancel()
+    if interrupted:
+        raise KeyboardInterrupt
