@@ -36,6 +36,8 @@ COMMANDS: Final = {
     "verify": "agentmem.commands.verify:verify",
     "rebuild": "agentmem.commands.rebuild:rebuild",
     "replay": "agentmem.commands.replay:replay",
+    "backup": "agentmem.commands.backup:backup",
+    "restore": "agentmem.commands.restore:restore",
     "doctor": "agentmem.commands.doctor:doctor",
     "config": "agentmem.commands.config:config",
     "bench": "agentmem.commands.bench:bench",

@@ -69,6 +69,12 @@ async def read_cluster(settings: KafkaSettings) -> Cluster:
     return Cluster(len(brokers), least[_FETCH] >= _LEAST_FETCH_OF_KAFKA_4)
 
 
+async def read_cluster_id(settings: KafkaSettings) -> str:
+    """The name that the cluster gave itself when it was made. Raises ``StoreUnavailableError``."""
+    async with admin_client(settings) as admin:
+        return str((await admin.describe_cluster())["cluster_id"])
+
+
 async def read_topics(settings: KafkaSettings) -> dict[str, TopicState]:
     """Those of our topics that exist. Raises ``StoreUnavailableError``, ``MisconfiguredError`` if not allowed."""
     topics = Topics.of(settings)

@@ -74,7 +74,7 @@ def rebuild(
         else:
             show_table(columns, rows)
         return
-    done = asyncio.run(_rebuild(settings, keep_s, abandon, drop_other_models))
+    done = asyncio.run(rebuild_now(settings, keep_s, abandon, drop_other_models))
     if as_json:
         show_json(asdict(done))
     else:
@@ -98,7 +98,10 @@ async def _known(settings: Settings) -> list[tuple[object, ...]]:
     return [(one.name, one.state, one.model, one.created_at, one.filled_to) for one in known]
 
 
-async def _rebuild(settings: Settings, keep_s: float, abandon: bool, drop_other_models: bool) -> Rebuilt:
+async def rebuild_now(
+    settings: Settings, keep_s: float, abandon: bool = False, drop_other_models: bool = False
+) -> Rebuilt:
+    """Do it with a bar on the terminal."""
     from agentmem.progress import progress_bar
     from agents.maintenance.rebuild import Rebuild
     from agents.projection import open_projection

@@ -1,0 +1,76 @@
+"""``agentmem restore``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from agentmem.exit_codes import CommandError, ExitCode
+from agentmem.invocation import Invocation, pass_invocation
+
+if TYPE_CHECKING:
+    from agentmem.settings import Settings
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Drop what the database holds, if it holds anything.")
+@click.option("--no-rebuild", is_flag=True, help="Leave the search index as it is.")
+@click.option("--dry-run", is_flag=True, help="Only check the backup, and show what it holds.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@pass_invocation
+def restore(
+    invocation: Invocation, /, folder: Path, replace: bool, no_rebuild: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Restore the backup in FOLDER: fill Postgres, set the workers' group back, rebuild the search index.
+
+    All workers and gateways must be stopped. In the Kafka cluster of the backup the workers then read on from
+    where they were at that time, so nothing that came later is lost; in another one from the first record. When
+    it is interrupted, start it again with --replace.
+
+    \b
+    Examples:
+      agentmem restore /backups/2026-01-31 --dry-run
+      agentmem restore /backups/2026-01-31
+    """
+    from agentmem import backup as backups
+    from agentmem.output import note, show_json
+    from agentmem.progress import progress_bar
+    from streams.inspection import read_group
+    from streams.topics import ensure_topics
+
+    settings = invocation.client_settings()
+    manifest = backups.read(folder)
+    if dry_run:
+        if as_json:
+            show_json(manifest.model_dump(mode="json"))
+        else:
+            click.echo(f"{folder}: of {manifest.created_at}, {manifest.postgres.rows.get('memories', 0)} memories")
+        return
+    tools = backups.tools(settings.postgres)
+    asyncio.run(ensure_topics(settings.kafka))
+    if members := asyncio.run(read_group(settings.kafka)).members:
+        raise CommandError(f"the group {settings.kafka.group} has {members} members: stop all workers first")
+    with progress_bar() as progress:
+        progress.add_task("filling Postgres", total=None)
+        backups.restore_postgres(folder, manifest, tools, replace=replace)
+    offsets = asyncio.run(backups.restore_position(settings.kafka, manifest))
+    refused = 0 if no_rebuild else asyncio.run(_rebuilt(settings))
+    if as_json:
+        show_json({"rows": manifest.postgres.rows, "offsets": {str(one): at for one, at in offsets.items()}})
+    else:
+        click.echo(f"restored {manifest.postgres.rows.get('memories', 0)} memories of {manifest.created_at}")
+    if refused:
+        note(f"{refused} memories came with vectors that do not fit the model: no search finds them")
+        sys.exit(ExitCode.FAILED)
+
+
+async def _rebuilt(settings: Settings) -> int:
+    from agentmem.commands.rebuild import rebuild_now
+
+    # Nobody searches the old collection: it need not be kept.
+    return len((await rebuild_now(settings, keep_s=0)).refused)

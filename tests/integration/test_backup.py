@@ -1,0 +1,206 @@
+"""A backup of a living system, and what comes out of it after a loss."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import orjson
+import pytest
+from aiohttp.test_utils import unused_port
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from agentmem.backup import tools
+from agentmem.exit_codes import ExitCode
+from infra.postgres import Database, PostgresSettings
+from infra.postgres.engine import make_engine
+from infra.postgres.migrate import upgrade
+from schemas.memories import Memory
+from tests.acceptance.command import Agentmem, Result
+from tests.contract.test_wall import fill, rows
+from tests.harness.collections import drop_collections
+from tests.harness.kafka import caught_up, committed, has_members, publish
+from tests.harness.load import progressed, under_load
+from tests.harness.system import System
+from tests.harness.systems import new_system
+from tests.harness.waiting import eventually
+from tests.harness.workload import Workload, message, seed
+
+_WITHIN_S = 120
+
+
+@pytest.fixture
+def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
+    (tmp_path / "first").mkdir()
+    with new_system(stores, tmp_path / "first") as made:
+        yield made
+
+
+@pytest.fixture
+def empty(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
+    """Another database, index and topics."""
+    (tmp_path / "second").mkdir()
+    with new_system(stores, tmp_path / "second") as made:
+        yield made
+
+
+async def call(system: System, *arguments: str) -> Result:
+    return await asyncio.to_thread(Agentmem(system.folder, system.environment()), *arguments)
+
+
+def stand(system: System) -> dict[UUID, tuple[object, ...]]:
+    """All memories, less the times that a request without a time of its own gets from the clock."""
+    database = Database(system.postgres)
+    try:
+        found: dict[UUID, Memory] = database.current(database.ids_after(None, 100_000, deleted=True))
+    finally:
+        database.close()
+    return {
+        id: (one.scope, one.text, one.version, one.metadata, one.name, one.deleted_at is None, one.vector)
+        for id, one in found.items()
+    }
+
+
+async def test_a_loss_of_postgres_and_weaviate_is_made_good(system: System, empty: System, tmp_path: Path) -> None:
+    """The backup is made under load; what came after it is read from Kafka again. Keys and ids stay."""
+    work = Workload(Random(seed()), 384)
+    database = Database(system.postgres)
+    token = database.create_api_key("default", "test")
+    database.close()
+    await publish(
+        system, [message({"request_id": "kept", "op": "add", "user_id": "keeper", "text": "blue umbrellas"})]
+    )
+    worker = system.start_worker()
+    folder = tmp_path / "backup"
+    async with under_load(system, list(work.messages(3_000)), 15):
+        await progressed(system, 500)
+        made = await call(system, "backup", str(folder), "--json")
+        assert made.code == ExitCode.OK, made.err
+    await caught_up(system, _WITHIN_S)
+    assert await worker.stop() == ExitCode.OK
+    await has_members(system, 0)
+    before, manifest = stand(system), orjson.loads(made.out)
+    assert 0 < manifest["postgres"]["rows"]["memories"] < len(before)
+
+    # The same Kafka and group, with a new database and a new index.
+    lost = replace(empty, kafka=system.kafka, workers=[])
+    restored = await call(lost, "restore", str(folder), "--json")
+    assert restored.code == ExitCode.OK, restored.err
+    assert len(stand(lost)) == manifest["postgres"]["rows"]["memories"]
+    assert await committed(lost) == {int(one): at for one, at in manifest["kafka"]["offsets"].items()}
+
+    with lost.closing():
+        again = lost.start_worker()
+        await caught_up(lost, _WITHIN_S)
+        assert stand(lost) == before
+        verified = await call(lost, "verify", "--settle", "1")
+        assert verified.code == ExitCode.OK, verified.err
+        [one] = await found(lost, token, "umbrellas")
+        assert before[UUID(one["id"])][1] == "blue umbrellas"
+        assert await again.stop() == ExitCode.OK
+
+
+async def found(system: System, token: str, query: str) -> list[Any]:
+    """What a gateway finds, and gives by its id."""
+    port = unused_port()
+    gateway = system.start("gateway", "gateway", "--port", str(port))
+    headers = {"Authorization": f"Token {token}"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
+
+        async def ready() -> bool:
+            assert gateway.code is None, gateway.tail()
+            try:
+                return (await client.get("/health/ready")).is_success
+            except httpx.TransportError:
+                return False
+
+        await eventually(ready, _WITHIN_S, "the gateway is ready", gateway.tail)
+        body = {"query": query, "filters": {"user_id": "keeper"}}
+        results: list[Any] = (
+            (await client.post("/v3/memories/search/", json=body)).raise_for_status().json()["results"]
+        )
+        for one in results:
+            (await client.get(f"/v1/memories/{one['id']}/")).raise_for_status()
+    assert await gateway.stop() == ExitCode.OK
+    return results
+
+
+async def test_into_another_kafka_and_what_is_refused(system: System, empty: System, tmp_path: Path) -> None:
+    work = Workload(Random(seed()), 384)
+    worker = system.start_worker()
+    await publish(system, work.messages(300))
+    await caught_up(system, _WITHIN_S)
+    assert await worker.stop() == ExitCode.OK
+    folder = tmp_path / "backup"
+    assert (await call(system, "backup", str(folder))).code == ExitCode.OK
+    assert (await call(system, "backup", str(folder))).code == ExitCode.USAGE  # never over another one
+    shown = await call(empty, "restore", str(folder), "--dry-run", "--json")
+    assert orjson.loads(shown.out)["postgres"]["rows"]["memories"] == len(stand(system))
+
+    not_empty = await call(system, "restore", str(folder))
+    assert (not_empty.code, "not empty" in not_empty.err) == (ExitCode.MISCONFIGURED, True)
+    damaged = tmp_path / "damaged"
+    shutil.copytree(folder, damaged)
+    (damaged / "postgres.dump").write_bytes((folder / "postgres.dump").read_bytes()[:-1] + b"x")
+    wrong = await call(empty, "restore", str(damaged))
+    assert (wrong.code, "checksum" in wrong.err) == (ExitCode.FAILED, True)
+    assert stand(empty) == {}
+
+    for more in ((), ("--replace",)):
+        restored = await call(empty, "restore", str(folder), *more)
+        assert restored.code == ExitCode.OK, restored.err
+        assert stand(empty) == stand(system)
+        assert (await call(empty, "verify", "--settle", "0.5")).code == ExitCode.OK
+    assert set((await committed(empty)).values()) == {0}
+
+    again = empty.start_worker()
+    more_work = Workload(Random(seed()), 384, prefix="later-")
+    await publish(empty, more_work.messages(100))
+    await caught_up(empty, _WITHIN_S)
+    assert (await call(empty, "verify", "--settle", "1")).code == ExitCode.OK
+    assert await again.stop() == ExitCode.OK
+    drop_collections(empty.weaviate)
+
+
+def test_by_an_owner_that_is_no_superuser(postgres_settings: PostgresSettings, tmp_path: Path) -> None:
+    """The walls are up for it as well: it sees and writes all rows all the same, and they stay."""
+    name, password = f"owner_{uuid4().hex[:12]}", uuid4().hex
+    url = make_url(postgres_settings.dsn.get_secret_value()).set(username=name, password=password, database=name)
+    settings = postgres_settings.model_copy(update={"dsn": SecretStr(url.render_as_string(hide_password=False))})
+    administrator = make_engine(postgres_settings).execution_options(isolation_level="AUTOCOMMIT")
+    with administrator.connect() as connection:
+        connection.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'"))
+        connection.execute(text(f"GRANT {settings.gateway_role} TO {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} OWNER {name}"))
+    database, gateway = Database(settings), Database(settings, walled=True)
+    try:
+        upgrade(settings)
+        fill(database, "ours", "theirs")
+        dumped = tools(settings).dump(tmp_path / "dump")
+        assert dumped.rows["memories"] == 2
+        database.close()
+        gateway.close()
+        tools(settings).restore(tmp_path / "dump", dumped, replace=True)
+        assert len(rows(database, "", "memories")) == 2
+        assert len(rows(gateway, "ours", "memories")) == 1
+        with database._connection() as connection:
+            walled = text(
+                "SELECT bool_and(relforcerowsecurity) FROM pg_class WHERE relname IN ('memories', 'requests')"
+            )
+            assert connection.execute(walled).scalar_one()
+    finally:
+        database.close()
+        gateway.close()
+        with administrator.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+            connection.execute(text(f"DROP ROLE {name}"))
+        administrator.dispose()
