@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,12 @@ _MIB: Final = 1024 * 1024
 
 #: Libraries that tell at ``info`` what is of use only to who looks for a fault in them.
 CHATTY: Final = ("aiokafka", "alembic", "faust", "httpx", "mode")
+#: How often one and the same message of those is shown in a period, in seconds: aiokafka tells of a broker that is
+#: away a hundred times a second.
+_SHOWN: Final = 5
+_PERIOD_S: Final = 60.0
+#: Different messages that are counted; they are the libraries' own, so they are few.
+_COUNTED: Final = 1_000
 
 
 def configure_logging(settings: LogSettings) -> None:
@@ -53,6 +60,7 @@ def configure_logging(settings: LogSettings) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
         )
     )
+    handler.addFilter(Repetitions())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     set_level(settings.level)
@@ -63,6 +71,33 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING if level == "info" else logging.NOTSET)
+
+
+class Repetitions(logging.Filter):
+    """Holds back what a library repeats without end; the next one shown says how many it held back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[tuple[str, object], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in CHATTY:
+            return True
+        now = time.monotonic()
+        # Before its arguments are put in: these differ from one to the next.
+        key = record.name, record.msg
+        began, count = self._seen.get(key, (now, 0))
+        if now - began >= _PERIOD_S:
+            if count > _SHOWN:
+                record.msg = (
+                    f"{record.getMessage()} ({count - _SHOWN} more like this in the last {now - began:.0f} s)"
+                )
+                record.args = None
+            began, count = now, 0
+        if len(self._seen) >= _COUNTED:
+            self._seen.clear()
+        self._seen[key] = began, count + 1
+        return count < _SHOWN
 
 
 def _handler(settings: LogSettings) -> logging.Handler:

@@ -49,6 +49,7 @@ class Components:
     projecting: ProjectStage
     announcing: AnnounceStage
     lag: LagReader
+    readable_lag: LagReader
     producer: Producer
 
 
@@ -66,6 +67,7 @@ async def open_components(configuration: Configuration, waiting: Waiting) -> Asy
     producer = Producer(configuration.kafka)
     embedding = EmbedStage(embedder)
     lag = LagReader(configuration.kafka)
+    readable_lag = LagReader(configuration.kafka, readable=True)
 
     async def start(component: str, work: Callable[[], Awaitable[object]]) -> None:
         await waiting.out(f"start of {component}", work, lambda: None)
@@ -78,9 +80,11 @@ async def open_components(configuration: Configuration, waiting: Waiting) -> Asy
         await start("Kafka", producer.start)
         topics = Topics.of(configuration.kafka)
         projecting = ProjectStage(database, index, embedding)
-        yield Components(database, index, embedding, projecting, AnnounceStage(producer, topics), lag, producer)
+        announcing = AnnounceStage(producer, topics)
+        yield Components(database, index, embedding, projecting, announcing, lag, readable_lag, producer)
     finally:
         await lag.close()
+        await readable_lag.close()
         await producer.stop()
         await index.close()
         database.close()

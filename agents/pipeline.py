@@ -23,6 +23,7 @@ from agents.preparing import Prepared, Preparing, spans_of
 from agents.storing import Check, Storing
 from agents.waiting import RevokedError, Waiting
 from infra.telemetry.metrics import EVENT_LATENCY, QUEUE, RECORDS
+from schemas.problems import StoreUnavailableError
 from streams.app import Stream
 from streams.records import Batch
 from streams.window import Window
@@ -32,6 +33,8 @@ _log = structlog.get_logger(__name__)
 #: Batches that are prepared or stored at a time: one is stored while the next is embedded; or one is embedded and
 #: the next decoded already. With more, records would wait in small batches instead of sharing a larger one.
 _IN_HAND: Final = 2
+#: How long the ends of transactions, which are no records, stay uncommitted, in seconds.
+_SKIPPED_EVERY_S: Final = 1.0
 
 
 class Pipeline:
@@ -56,6 +59,7 @@ class Pipeline:
             tasks.create_task(self._prepare_all(prepared, tasks))
             tasks.create_task(self._store_all(prepared, stored))
             tasks.create_task(self._commit_all(stored))
+            tasks.create_task(self._commit_skipped())
 
     async def _prepare_all(
         self, prepared: asyncio.Queue[asyncio.Task[Prepared]], tasks: asyncio.TaskGroup
@@ -87,6 +91,14 @@ class Pipeline:
         while True:
             batch = await stored.get()
             await self._unless_revoked(batch, partial(self._commit, batch))
+
+    async def _commit_skipped(self) -> None:
+        while True:
+            await asyncio.sleep(_SKIPPED_EVERY_S)
+            try:
+                await self._stream.commit_skipped()
+            except StoreUnavailableError as error:
+                _log.debug("no commit of what is no record", problem=str(error))
 
     async def _store(self, prepared: Prepared, check: Check) -> None:
         await self._storing.store(prepared, check)

@@ -226,7 +226,7 @@ def _watchdog(configuration: Configuration, components: Components, stream: Stre
             LAG.labels(partition).set(records)
 
     return Watchdog(
-        components.lag,
+        components.readable_lag,
         mine=lambda: {partition for _, partition in stream.assignment()},
         waiting=lambda: bool(waiting.problems),
         steps=lambda: waiting.steps + components.embedding.steps,

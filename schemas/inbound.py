@@ -58,9 +58,11 @@ class InboundEvent:
         ).decode()
 
 
-def decode_event(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> InboundEvent:
+def decode_event(
+    key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
+) -> InboundEvent:
     """The event in a record; raises ``ValueError`` if it is none of ours."""
-    attributes = {name: data.decode() for name, data in headers if name.startswith("ce_")}
+    attributes = {name: (data or b"").decode() for name, data in headers if name.startswith("ce_")}
     try:
         return InboundEvent(
             id=attributes["ce_id"],

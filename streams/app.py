@@ -24,9 +24,9 @@ from aiokafka.errors import (
 )
 
 from schemas.problems import MisconfiguredError, StoreUnavailableError
-from streams.faust_app import App
+from streams.faust_app import App, ConsumerThread
 from streams.faust_credentials import faust_credentials
-from streams.records import Record, TopicPartition
+from streams.records import Headers, Record, TopicPartition
 from streams.settings import KafkaSettings
 from streams.topics import Topics
 
@@ -44,6 +44,7 @@ class Stream:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._commit_timeout_s = settings.request_timeout_s
+        self._committed: dict[TopicPartition, int] = {}
         brokers = ";".join(f"kafka://{server.strip()}" for server in settings.bootstrap_servers.split(","))
         self.app = App(
             settings.group,
@@ -116,6 +117,25 @@ class Stream:
         for partition in consumer.assignment():
             consumer.on_buffer_drop(partition)
 
+    async def commit_skipped(self) -> None:
+        """Commit what lies behind the last record and is none: ends of transactions, and what was in aborted ones.
+
+        Without that, a group would be behind for ever. Raises what ``commit`` does.
+        """
+        thread = self.app.consumer._thread  # type: ignore[attr-defined]
+        skipped = await thread.call_thread(self._skipped, thread)
+        if skipped:
+            await self.commit(skipped)
+
+    async def _skipped(self, thread: ConsumerThread) -> dict[TopicPartition, int]:
+        """Where the consumer stands in the partitions of which all records that it fetched were committed."""
+        done = {tp: self._committed.get((tp.topic, tp.partition), 0) for tp in thread.positions()}
+        return {
+            (tp.topic, tp.partition): position
+            for tp, position in thread.positions().items()
+            if thread.fetched.get(tp, 0) <= done[tp] < position
+        }
+
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
         """Commit these offsets; False when the partitions were taken away in the meantime.
 
@@ -141,6 +161,7 @@ class Stream:
             raise MisconfiguredError(f"Kafka refuses to commit offsets: {error!r}") from error
         except (KafkaError, TimeoutError) as error:
             raise StoreUnavailableError("Kafka", f"committing offsets: {error!r}") from error
+        self._committed |= owned
         return True
 
     def is_member(self) -> bool:
@@ -153,9 +174,8 @@ class Stream:
 
 
 def _header_items(
-    headers: Mapping[str, bytes] | list[tuple[str, bytes]] | None,
-) -> list[tuple[str, bytes]]:
+    headers: Mapping[str, bytes | None] | Headers | None,
+) -> Headers:
     if not headers:
         return []
-    items = headers.items() if isinstance(headers, Mapping) else headers
-    return [(name, value if value is not None else b"") for name, value in items]
+    return list(headers.items() if isinstance(headers, Mapping) else headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from schemas.problems import RecordRejectedError
-from streams.records import Record
+from streams.records import Headers, Record
 
 # The headers that Kafka Connect made customary, so that existing tools read ours.
 PREFIX: Final = "__connect.errors."
@@ -15,7 +15,7 @@ SIZE_HEADER: Final = f"{PREFIX}value.bytes"
 _DETAIL_LIMIT: Final = 1_000
 
 
-def dead_letter_headers(record: Record, error: RecordRejectedError, stage: str) -> list[tuple[str, bytes]]:
+def dead_letter_headers(record: Record, error: RecordRejectedError, stage: str) -> Headers:
     """The record's own headers, then where it was read and why it was set aside."""
     return [*record.headers, *_reasons(record, error, stage)]
 

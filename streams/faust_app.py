@@ -1,15 +1,23 @@
-"""Faust as we use it: it leaves nothing on disk, and it can not keep a process alive that wants to end."""
+"""Faust as we use it.
+
+It leaves nothing on disk, it reads what transactions committed alone, it tells what it has fetched, and it can not
+keep a process alive that wants to end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 import faust
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from mode.threads import WorkerThread
+
+from streams.lenient_headers import read_leniently
 
 #: How long the consumer's thread may take to end after its work is over, in seconds.
 _THREAD_END_WITHIN_S: Final = 2.0
@@ -24,6 +32,7 @@ class App(faust.App):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.transport.Consumer = _Consumer  # type: ignore[misc]
+        read_leniently()
 
     def _create_directories(self) -> None:
         """Faust would make them where the process was started."""
@@ -33,11 +42,35 @@ class _Consumer(Consumer):
     logger = logging.getLogger("faust.consumer")
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon, Worker=_Thread)
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon, Worker=_Thread)
 
 
-class _ConsumerThread(AIOKafkaConsumerThread):
+class ConsumerThread(AIOKafkaConsumerThread):
+    """The thread that fetches. What it knows is to be asked on that thread."""
+
     logger = logging.getLogger("faust.consumer")
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        #: Behind the last record that was handed over, by partition.
+        self.fetched: dict[TopicPartition, int] = {}
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """Where each of our partitions is read on: behind all that was handed over, and what is no record."""
+        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        states = {tp: assignment.state_value(tp) for tp in assignment.tps} if assignment else {}
+        return {tp: state.position for tp, state in states.items() if state.has_valid_position}
+
+    async def _fetch_records(self, *arguments: Any, **options: Any) -> Mapping[TopicPartition, Any]:
+        records = await super()._fetch_records(*arguments, **options)
+        self.fetched |= {tp: found[-1].offset + 1 for tp, found in records.items() if found}
+        return records
+
+    def _create_worker_consumer(self, *arguments: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(*arguments)
+        # Faust asks for this in its own transactions only.
+        consumer._isolation_level = "read_committed"
+        return consumer
 
     async def on_thread_stop(self) -> None:
         # While Kafka is away, aiokafka cancels fetches of its own and lets that through to whoever stops it;

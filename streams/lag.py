@@ -43,13 +43,22 @@ class GroupOffsets:
 class LagReader:
     """Reads a group's offsets without being a member: by default the workers' in the request topic.
 
-    Connects when first used.
+    ``readable``: the log ends for it where a worker must wait, at the first transaction that is open. Connects
+    when first used.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str | None = None, group: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str | None = None,
+        group: str | None = None,
+        *,
+        readable: bool = False,
+    ) -> None:
         self._settings = settings
         self._topic = topic or Topics.of(settings).requests
         self._group = group or settings.group
+        self._isolation = "read_committed" if readable else "read_uncommitted"
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
         self._lock = asyncio.Lock()
@@ -69,7 +78,9 @@ class LagReader:
     async def _connect(self) -> None:
         timeout_ms = int(self._settings.request_timeout_s * 1000)
         options = client_options(self._settings)
-        self._consumer = AIOKafkaConsumer(**options, request_timeout_ms=timeout_ms)
+        self._consumer = AIOKafkaConsumer(
+            **options, request_timeout_ms=timeout_ms, isolation_level=self._isolation
+        )
         self._admin = AIOKafkaAdminClient(**options, request_timeout_ms=timeout_ms)
         await self._consumer.start()
         await self._admin.start()

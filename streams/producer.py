@@ -12,13 +12,12 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 
 from schemas.problems import BatchRejectedError, StoreUnavailableError
+from streams.records import Headers
 from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
 
 #: Between two questions to a cluster of which no broker answers.
 _METADATA_PAUSE_S: Final = 0.5
-
-Headers = Sequence[tuple[str, bytes]]
 
 
 class Producer:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.problems import MisconfiguredError, StoreUnavailableError
+from streams.lenient_headers import read_leniently
 from streams.records import Record
 from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
@@ -57,6 +58,7 @@ async def read_record(settings: KafkaSettings, topic: str, partition: int, offse
 async def _consumer(settings: KafkaSettings, topic: str) -> AsyncIterator[Any]:
     if topic in await missing_topics(settings):
         raise MisconfiguredError(f"Kafka has no topic {topic}: run 'agentmem topics', or check kafka.topic_prefix")
+    read_leniently()
     consumer = AIOKafkaConsumer(
         topic,
         **client_options(settings),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 TopicPartition = tuple[str, int]
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class Record:
     @property
     def size(self) -> int:
         """Bytes of key, value and headers."""
-        headers = sum(len(name) + len(value) for name, value in self.headers)
+        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
         return len(self.key or b"") + len(self.value or b"") + headers
 
     def header(self, name: str) -> str | None:
         """The text of the last header of this name."""
         for key, value in reversed(self.headers):
-            if key == name:
+            if key == name and value is not None:
                 return value.decode(errors="replace")
         return None
 

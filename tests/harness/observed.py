@@ -31,7 +31,7 @@ class DeadLetter:
     reason: str
     stage: str
     record: Record
-    own_headers: tuple[tuple[str, bytes], ...]
+    own_headers: tuple[tuple[str, bytes | None], ...]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ async def observe(system: System) -> Observed:
 
 def dead_letter(record: Record) -> DeadLetter:
     """Tell our headers from the record's own."""
-    ours = {name: value.decode() for name, value in record.headers if name.startswith(_CONNECT)}
+    ours = {name: (value or b"").decode() for name, value in record.headers if name.startswith(_CONNECT)}
     return DeadLetter(
         source=(int(ours[_CONNECT + "partition"]), int(ours[_CONNECT + "offset"])),
         reason=ours[_CONNECT + "exception.class.name"],

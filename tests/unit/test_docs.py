@@ -121,7 +121,7 @@ def test_dead_letters_have_the_headers_that_are_described() -> None:
     record = Record("memory-requests", 1, 2, 3, b"key", b"value", (("own", b"header"),))
     headers = dead_letter_headers(record, RecordRejectedError(DeadLetterReason.INVALID_JSON, "no"), "decode")
     assert headers[0] == ("own", b"header")
-    described = DeadLetterHeaders.model_validate({name: value.decode() for name, value in headers[1:]})
+    described = DeadLetterHeaders.model_validate({name: (value or b"").decode() for name, value in headers[1:]})
     assert [name for name, _ in headers[1:]] == [field.alias for field in DeadLetterHeaders.model_fields.values()]
     assert (described.offset, described.stage, described.reason) == (2, "decode", DeadLetterReason.INVALID_JSON)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,3 +63,22 @@ def test_the_file_is_rotated_and_old_ones_go(tmp_path: Path) -> None:
 def test_a_folder_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(MisconfiguredError, match=r"set log\.file to another path"):
         configure_logging(LogSettings(file=tmp_path / "none" / "x.log"))
+
+
+def test_what_a_library_repeats_is_shown_a_few_times_and_then_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.log"
+    configure_logging(LogSettings(file=path))
+    library = logging.getLogger("aiokafka.conn")
+    for number in range(100):
+        library.warning("Unable to connect to %s", f"127.0.0.1:{number}")
+        logging.getLogger("ours").warning("each of these")
+    library.warning("another message")
+    later = time.monotonic() + 61
+    monkeypatch.setattr("agentmem.logs.time.monotonic", lambda: later)
+    library.warning("Unable to connect to %s", "kafka:1")
+    events = [json.loads(line)["event"] for line in path.read_text().splitlines()]
+    assert events.count("each of these") == 100
+    assert sum(event.startswith("Unable") for event in events) == 6
+    assert events[-2:] == ["another message", "Unable to connect to kafka:1 (95 more like this in the last 61 s)"]
