@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -158,6 +159,7 @@ async def test_mem0s_javascript_client_in_short(world: World, node_modules: Path
     ]
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 async def test_curl_adds_searches_and_resumes(world: World) -> None:
     output = await run("sh", str(EXAMPLES / "curl.sh"), env=of_gateway(world))
     first, found, hung_up, second, heard = output.splitlines()
