@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID, uuid4
@@ -65,10 +66,14 @@ class Forget:
         if self._stores.webhooks is not None:
             self._tell("waiting for the webhooks' queue")
             await caught_up(self._stores.webhooks, self._stall_s)
-        while any((changed := await asyncio.to_thread(self._database.forgetting.redact, scope)).values()):
+        forgetting = self._database.forgetting
+        with closing(forgetting.ids(scope)) as pages:
+            while ids := await asyncio.to_thread(next, pages, None):
+                done.update(await asyncio.to_thread(forgetting.redact, scope.project, ids))
+                await self._remove_objects(ids)
+                self._tell(f"{done.total()} rows redacted")
+        while any((changed := await asyncio.to_thread(forgetting.redact_requests, scope)).values()):
             done.update(changed)
-            self._tell(f"{done.total()} rows redacted")
-        await self._remove_objects(scope)
         entry = forget_entry(scope, self._actor, **done)
         await asyncio.to_thread(self._database.audit.record, entry)
         return done
@@ -87,7 +92,7 @@ class Forget:
         """Wait until all that was published is applied, and all that a gateway has accepted too."""
         await caught_up(self._stores.requests, self._stall_s, lambda left: self._tell(f"{left} records wait"))
         deadline = asyncio.get_running_loop().time() + self._stall_s
-        while count := await asyncio.to_thread(self._database.forgetting.open_requests, scope):
+        while count := await asyncio.to_thread(self._database.forgetting.accepted, scope):
             self._tell(f"{count} accepted requests wait")
             if asyncio.get_running_loop().time() > deadline:
                 raise StalledError(f"{count} requests of this scope are accepted and not applied")
@@ -107,13 +112,11 @@ class Forget:
             raise StalledError(f"the memories could not be deleted: see the dead letter of {request.request_id}")
         return outcome.changes
 
-    async def _remove_objects(self, scope: Scope) -> None:
+    async def _remove_objects(self, ids: Sequence[UUID]) -> None:
         """What was deleted long ago may have left an object behind, in whatever collection."""
         base = self._stores.index.collection
         known = await asyncio.to_thread(self._database.collections.of, base)
-        names = [one.name for one in known if one.state in WRITTEN] if known else [base]
-        last: UUID | None = None
-        while ids := await asyncio.to_thread(self._database.forgetting.ids, scope, last):
-            for name in names:
-                await self._stores.index.at(name).delete(ids, verify=True)
-            last = ids[-1]
+        current = await asyncio.to_thread(self._database.current, ids)
+        gone = [id for id in ids if id not in current or current[id].deleted_at is not None]
+        for name in [one.name for one in known if one.state in WRITTEN] if known else [base]:
+            await self._stores.index.at(name).delete(gone, verify=True)

@@ -6,8 +6,8 @@ and raises what ``Database``'s methods do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     Table,
     Text,
     and_,
@@ -26,7 +27,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    tuple_,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -38,14 +39,15 @@ from schemas.scope import Scope
 
 Connect = Callable[..., AbstractContextManager[Connection]]
 
-#: Rows changed in one transaction.
+#: Memories, or rows of another table, changed in one transaction.
 CHUNK: Final = 1_000
-_OPEN: Final = (RequestStatus.ACCEPTED.value, RequestStatus.RUNNING.value)
+_ACCEPTED: Final = RequestStatus.ACCEPTED.value
+_OPEN: Final = (_ACCEPTED, RequestStatus.RUNNING.value)
 _REDACTED: Final[dict[str, Any]] = {"text": REDACTED, "role": REDACTED_ROLE, "name": None, "metadata": {}}
 
 
 class Forgetting:
-    """On the database's connections."""
+    """On the database's connections. Only what belongs to deleted memories is taken away."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
@@ -54,77 +56,82 @@ class Forgetting:
         """How many memories of the scope are not deleted."""
         return self._count(memories, _in_scope(memories, scope), memories.c.deleted_at.is_(None))
 
-    def open_requests(self, scope: Scope) -> int:
-        """How many requests of the scope, or about its memories, are still to be applied."""
-        return self._count(requests, _requests_of(scope), requests.c.status.in_(_OPEN))
+    def accepted(self, scope: Scope) -> int:
+        """How many requests of the scope, or about its memories, a gateway has accepted and nobody applied yet."""
+        return self._count(requests, requests.c.status == _ACCEPTED, _requests_of(scope))
 
-    def ids(self, scope: Scope, after: UUID | None, limit: int = CHUNK) -> list[UUID]:
-        """A page of the ids of the scope's deleted memories, in their order."""
-        conditions = [_in_scope(memories, scope), memories.c.deleted_at.is_not(None)]
-        if after is not None:
-            conditions.append(memories.c.id > after)
-        statement = select(memories.c.id).where(*conditions).order_by(memories.c.id).limit(limit)
-        with self._connect(scope.project) as connection:
-            return list(connection.execute(statement).scalars())
+    def ids(self, scope: Scope) -> Generator[list[UUID], None, None]:
+        """The ids of all memories that the scope ever had, a page at a time, out of one snapshot."""
+        statement = _ids_of(scope).distinct().order_by(memory_history.c.memory_id)
+        with self._unhurried() as connection:
+            streaming = {"stream_results": True, "max_row_buffer": CHUNK}
+            for page in connection.execute(statement, execution_options=streaming).scalars().partitions(CHUNK):
+                yield list(page)
 
     def remaining(self, scope: Scope) -> dict[str, int]:
         """By table, how many rows hold contents of the scope, live memories and their history included."""
+        feedback = memory_feedback.c.memory_id.in_(_ids_of(scope))
         return {
             "memories": self._count(memories, _in_scope(memories, scope), not_(_memory_is_clean())),
             "memory_history": self._count(
                 memory_history, _in_scope(memory_history, scope), not_(_history_is_clean())
             ),
             "requests": self._count(requests, _requests_of(scope), _request_holds()),
-            "memory_feedback": self._count(memory_feedback, _feedback_of(scope)),
+            "memory_feedback": self._count(memory_feedback, memory_feedback.c.project == scope.project, feedback),
             "webhook_deliveries": self._count(webhook_deliveries, _deliveries_of(scope)),
         }
 
-    def redact(self, scope: Scope) -> dict[str, int]:
-        """One chunk of each table; by table, how many rows were changed. Again until there are none."""
-        gone = _deleted(scope)
-        with self._connect(scope.project) as connection:
+    def redact(self, project: str, ids: Sequence[UUID]) -> dict[str, int]:
+        """Those of these memories that are deleted; by table, how many rows were changed."""
+        with self._connect(project) as connection:
+            mine = (memories.c.project == project, memories.c.id.in_(ids), memories.c.deleted_at.is_not(None))
+            locked = select(memories.c.id).where(*mine).order_by(memories.c.id).with_for_update()
+            gone = list(connection.execute(locked).scalars())
             return {
-                "memories": _redact_memories(connection, scope),
-                "memory_history": _redact_history(connection, scope, gone),
+                "memories": _redact_memories(connection, gone),
+                "memory_history": _redact_history(connection, gone),
+                "memory_feedback": connection.execute(
+                    delete(memory_feedback).where(memory_feedback.c.memory_id.in_(gone))
+                ).rowcount,
+            }
+
+    def redact_requests(self, scope: Scope) -> dict[str, int]:
+        """One chunk of what requests and the webhooks' queue hold, as :meth:`redact`. Again until it is 0."""
+        with self._unhurried() as connection:
+            return {
                 "requests": _redact_requests(connection, scope),
-                "memory_feedback": connection.execute(delete(memory_feedback).where(_feedback_of(scope))).rowcount,
                 "webhook_deliveries": _redact_deliveries(connection, scope),
             }
 
     def _count(self, table: Table, *conditions: ColumnElement[bool]) -> int:
-        with self._connect() as connection:
+        with self._unhurried() as connection:
             statement = select(func.count()).select_from(table).where(*conditions)
             count: int = connection.execute(statement).scalar_one()
             return count
 
+    @contextmanager
+    def _unhurried(self) -> Iterator[Connection]:
+        # There is no index for what a person seldom asks for: in a large database it takes its time.
+        with self._connect() as connection:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            yield connection
 
-def _redact_memories(connection: Connection, scope: Scope) -> int:
-    chunk = (
-        select(memories.c.id)
-        .where(_in_scope(memories, scope), memories.c.deleted_at.is_not(None), not_(_memory_is_clean()))
-        .order_by(memories.c.id)
-        .limit(CHUNK)
-        .with_for_update()
-    )
+
+def _redact_memories(connection: Connection, gone: Sequence[UUID]) -> int:
     values: dict[str, Any] = {**_REDACTED, "vector": None}
-    return connection.execute(update(memories).where(memories.c.id.in_(chunk)).values(values)).rowcount
+    found = (memories.c.id.in_(gone), not_(_memory_is_clean()))
+    return connection.execute(update(memories).where(*found).values(values)).rowcount
 
 
-def _redact_history(connection: Connection, scope: Scope, gone: Any) -> int:
+def _redact_history(connection: Connection, gone: Sequence[UUID]) -> int:
     table = memory_history.c
-    chunk = (
-        select(table.memory_id, table.version)
-        .where(_in_scope(memory_history, scope), table.memory_id.in_(gone), not_(_history_is_clean()))
-        .order_by(table.memory_id, table.version)
-        .limit(CHUNK)
-    )
     values: dict[str, Any] = {
         **_REDACTED,
         "previous_text": _unless_null(table.previous_text, REDACTED),
         "previous_metadata": _unless_null(table.previous_metadata, func.json_build_object()),
     }
-    statement = update(memory_history).where(tuple_(table.memory_id, table.version).in_(chunk)).values(values)
-    return connection.execute(statement).rowcount
+    found = (table.memory_id.in_(gone), not_(_history_is_clean()))
+    return connection.execute(update(memory_history).where(*found).values(values)).rowcount
 
 
 def _redact_requests(connection: Connection, scope: Scope) -> int:
@@ -156,19 +163,13 @@ def _in_scope(table: Table, scope: Scope) -> ColumnElement[bool]:
     return and_(table.c.project == scope.project, *(table.c[field] == value for field, value in scope.ids.items()))
 
 
-def _deleted(scope: Scope) -> Any:
-    return select(memories.c.id).where(_in_scope(memories, scope), memories.c.deleted_at.is_not(None))
+def _ids_of(scope: Scope) -> Select[UUID]:
+    return select(memory_history.c.memory_id).where(_in_scope(memory_history, scope))
 
 
 def _requests_of(scope: Scope) -> ColumnElement[bool]:
-    mine = select(memories.c.id).where(_in_scope(memories, scope))
-    named = and_(requests.c.project == scope.project, requests.c.memory_id.in_(mine))
+    named = and_(requests.c.project == scope.project, requests.c.memory_id.in_(_ids_of(scope)))
     return or_(_in_scope(requests, scope), named)
-
-
-def _feedback_of(scope: Scope) -> ColumnElement[bool]:
-    mine = select(memories.c.id).where(_in_scope(memories, scope))
-    return and_(memory_feedback.c.project == scope.project, memory_feedback.c.memory_id.in_(mine))
 
 
 def _deliveries_of(scope: Scope) -> ColumnElement[bool]:
