@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from infra.postgres import Database, PostgresSettings
 from infra.postgres.audit import AuditEntry
+from infra.postgres.reads import past
 from schemas.problems import MisconfiguredError
+from schemas.scope import Scope
 
 ENTRY = AuditEntry("ours", "dlq.drop", "memory-dlq/0/1", {"reason": "invalid_json"}, "anna")
 
@@ -53,3 +56,32 @@ def test_an_entry_of_another_project_or_of_none_is_behind_the_wall(
             assert connection.execute(text("SELECT project FROM audit")).scalars().all() == ["ours"]
     finally:
         walled.close()
+
+
+FILL = """
+INSERT INTO memory_history (memory_id, version, project, user_id, run_id, text, role, metadata, kind, request_id,
+    index, created_at, updated_at, recorded_at)
+SELECT md5(m::text)::uuid, v, 'p' || (m % 50), 'u' || (m % 500), CASE WHEN m % 3 = 0 THEN 'r' || (m % 700) END,
+    repeat('word ', 20), 'user', '{}', 'updated', 'r' || m || '-' || v, 0, at, at, at
+FROM generate_series(1, 20000) m, generate_series(1, 2) v,
+    LATERAL (SELECT timestamptz '2026-01-01' + (m + v * 20000) * interval '1 second' AS at) t
+"""
+
+
+@pytest.mark.parametrize(
+    ("scope", "index"),
+    [
+        (Scope("p7", user_id="u7"), "memory_history_user"),
+        (Scope("p9", run_id="r9"), "memory_history_run"),
+        (Scope("p7"), "memory_history_project"),
+    ],
+)
+def test_a_past_moment_of_a_scope_is_found_by_an_index(database: Database, scope: Scope, index: str) -> None:
+    statement = select(func.count()).select_from(past(scope, datetime(2026, 1, 1, 6, tzinfo=UTC)))
+    with database._connection() as connection:
+        connection.execute(text(FILL))
+        connection.execute(text("ANALYZE memory_history"))
+        query = statement.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = "\n".join(connection.execute(text(f"EXPLAIN {query}")).scalars())
+        assert index in plan, plan
+        assert "Seq Scan" not in plan, plan
