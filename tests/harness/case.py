@@ -53,6 +53,20 @@ class Case:
         await eventually(moved, within_s, "all partitions move again", system.logs)
         self.counts["recovery_s"] = max(loop.time() - began, self.counts.get("recovery_s", 0.0))
 
+    async def becomes_consistent(self, system: System, within_s: float) -> None:
+        """For what is mended later, within a bound: wait for it, and note how much was stale before."""
+        await caught_up(system, 300)
+        at_first: int | None = None
+
+        async def consistent() -> bool:
+            nonlocal at_first
+            _, findings = await examine(system, self.embedder)
+            at_first = len(findings.stale) if at_first is None else at_first
+            return not findings.stale
+
+        await eventually(consistent, within_s, "the index is mended", system.logs)
+        self.counts["stale_at_first"] = at_first
+
     async def judge(self, system: System, within_s: float = 300, **options: bool) -> Summary:
         """Wait until all is done, count what is wrong, and fail unless that is nothing.
 

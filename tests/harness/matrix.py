@@ -27,6 +27,7 @@ COLUMNS: Final = {
     "dead_lettered": "dead-lettered",
     "seen_again": "seen again",
     "recovery_s": "recovery s",
+    "seconds": "took s",
     "seed": "seed",
     "result": "result",
 }
@@ -83,6 +84,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if "case" not in properties or (report.when != "call" and report.passed):
         return
     line = {"case": properties["case"], **properties.get("counts", {}), "result": report.outcome}
+    line["seconds"] = round(report.duration)
     if report.skipped and isinstance(report.longrepr, tuple):
         line["result"] = report.longrepr[2].removeprefix("Skipped: ")
     _lines[line["case"]] = _lines.get(line["case"], {}) | line

@@ -23,4 +23,4 @@ def test_the_table_shows_what_was_measured() -> None:
     line = {"case": "poison-1", "requests": 5000, "lost": 0, "recovery_s": 1.25, "seed": 7, "result": "passed"}
     written = table({"command": "make chaos", "cores": 2, "cases": {"poison-1": line}})
     assert "`make chaos` on 2 cores" in written
-    assert "| poison-1 | 5000 | 0 |  |  |  |  | 1.2 | 7 | passed |" in written
+    assert "| poison-1 | 5000 | 0 |  |  |  |  | 1.2 |  | 7 | passed |" in written
