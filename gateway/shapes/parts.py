@@ -31,5 +31,8 @@ class Message(TypedDict):
 
 
 def one_of(*fields: str) -> JsonDict:
-    """The JSON Schema of an object that has at least one of these fields."""
-    return {"anyOf": [{"required": [field], "properties": {field: {"not": {"type": "null"}}}} for field in fields]}
+    """The JSON Schema of an object that has at least one of these fields.
+
+    It says: not without all of them. By ``anyOf`` generated clients would have a class for each field.
+    """
+    return {"not": {"allOf": [{"not": {"required": [field]}} for field in fields]}}
