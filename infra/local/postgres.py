@@ -52,16 +52,23 @@ def binaries() -> Path:
 
 
 async def release(data: Path) -> None:
-    """Undo what a crash left on this data directory: a server that nobody recorded, a lock without a server."""
-    orphan = _server_on(data)
-    if orphan is not None:
-        await stop_process(orphan, signal.SIGINT, _STOP_ORPHAN_WITHIN_S)
+    """Undo what a crash left on this data directory.
+
+    That is a server that nobody recorded, processes whose server was killed (they hold its shared memory until
+    they notice), and a lock without a server.
+    """
+    server = _server_on(data)
+    if server is not None:
+        await stop_process(server, signal.SIGINT, _STOP_ORPHAN_WITHIN_S)
+    orphans = _processes_on(data)
+    await asyncio.gather(*(stop_process(one, signal.SIGQUIT, _STOP_ORPHAN_WITHIN_S) for one in orphans))
     # Postgres would take a stranger who has got the process id in it for a server.
     (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 async def service(data: Path, ports: Mapping[str, int], password: str) -> Service:
-    """The server over the data directory ``data``, which is made at the first start."""
+    """The server over the data directory ``data``, which is made at the first start and released at each other."""
+    await release(data)
     prefix = await _not_root(data.parent)
     if not is_there(data):
         await _make_cluster(prefix, data, password)
@@ -133,8 +140,20 @@ def _server_on(data: Path) -> ProcessIdentity | None:
     """The server that runs on this data directory although we have no record of it."""
     try:
         pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
-        if Path(f"/proc/{pid}/cwd").resolve() != data.resolve():
-            return None
-    except (FileNotFoundError, PermissionError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
-    return ProcessIdentity.of(pid)
+    return ProcessIdentity.of(pid) if _works_in(pid, data) else None
+
+
+def _processes_on(data: Path) -> list[ProcessIdentity]:
+    """The processes that work in this data directory."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    found = [ProcessIdentity.of(pid) for pid in pids if _works_in(pid, data)]
+    return [identity for identity in found if identity is not None]
+
+
+def _works_in(pid: int, directory: Path) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == directory.resolve()
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        return False

@@ -10,22 +10,24 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import psycopg2
 import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from infra.local import tools, versions, weaviate
+from infra.local import postgres, tools, versions, weaviate
 from infra.local.cache import PartCache
 from infra.local.errors import LocalStackError
 from infra.local.files import require_space, stable_secret, try_lock
 from infra.local.ports import assign_ports
 from infra.local.process import ProcessIdentity, spawn, stop_process
 from infra.local.progress import Progress
+from infra.local.service import Supervisor
 from infra.local.settings import LocalSettings
 from infra.local.stores import LocalStack, stack_name
 
@@ -252,3 +254,53 @@ async def test_a_stack_recovers_from_a_crash(name: str, tmp_path: Path, progress
     lock = try_lock(stack.directory / "lock")
     assert lock is not None
     os.close(lock)
+
+
+@pytest.fixture
+async def lone_postgres(tmp_path: Path) -> AsyncIterator[tuple[Supervisor, Path, Callable[[], Awaitable[None]]]]:
+    """Postgres without the other stores: its supervisor, its data, and how it is started."""
+    supervisor = Supervisor(tmp_path, tied=True, start_timeout_s=60)
+    data = tmp_path / "data" / "postgres"
+    data.parent.mkdir()
+    (tmp_path / "run").mkdir(exist_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    async def start() -> None:
+        await supervisor.start(await postgres.service(data, {"postgres_port": port}, "secret"))
+
+    await start()
+    yield supervisor, data, start
+    await supervisor.stop(["postgres"], 20)
+
+
+async def test_postgres_starts_though_a_stranger_has_its_old_process_id(
+    lone_postgres: tuple[Supervisor, Path, Callable[[], Awaitable[None]]], tmp_path: Path
+) -> None:
+    """Its lock names the server by process id alone, and those come round again."""
+    supervisor, data, start_it = lone_postgres
+    await stop_process(supervisor.running()["postgres"], signal.SIGKILL, 5)
+    stranger = start(tmp_path, SLEEP)
+    lock = data / "postmaster.pid"
+    _, rest = lock.read_text().split("\n", 1)
+    lock.write_text(f"{stranger.pid}\n{rest}")
+    try:
+        await start_it()
+        assert ProcessIdentity.of(stranger.pid) == stranger
+    finally:
+        await stop_process(stranger, signal.SIGKILL, 5)
+
+
+async def test_postgres_starts_though_processes_of_a_killed_server_remain(
+    lone_postgres: tuple[Supervisor, Path, Callable[[], Awaitable[None]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_STOP_ORPHAN_WITHIN_S", 0.5)
+    supervisor, _, start_it = lone_postgres
+    server = supervisor.running()["postgres"]
+    children = psutil.Process(server.pid).children()
+    for child in children:
+        child.suspend()  # so that it cannot notice
+    await stop_process(server, signal.SIGKILL, 5)
+    await start_it()
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
