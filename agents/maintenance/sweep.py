@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import structlog
 
-from agents.maintenance.settling import settled_moment
 from agents.settings import WorkerSettings
 from agents.stages.project import ProjectStage
 from infra.postgres import Database
@@ -36,6 +35,8 @@ class Sweep:
         self._database = database
         self._projecting = projecting
         self._settings = settings
+        #: When the last sweep began, by the database's clock and by its transactions.
+        self._begun: tuple[datetime, str] | None = None
 
     async def run(self) -> None:
         """Sweep at every interval, for ever. A store that is down is left alone until the next time."""
@@ -56,7 +57,12 @@ class Sweep:
         Further back after a time without workers of this model: others changed rows that they could not embed.
         """
         index = await self._projecting.serving()
-        until = await settled_moment(self._database) - timedelta(seconds=self._settings.sweep_grace_s)
+        # Nothing older than the last sweep can appear any more, unless a worker is paused in a transaction from
+        # before it: that holds up nothing, but what is compared now will be compared again.
+        last_sweep = self._begun
+        settled = last_sweep is not None and await asyncio.to_thread(self._database.settled, last_sweep[1])
+        self._begun = await asyncio.to_thread(self._database.moment)
+        until = self._begun[0] - timedelta(seconds=self._settings.sweep_grace_s)
         after = until - timedelta(seconds=2 * self._settings.sweep_interval_s)
         for known in await asyncio.to_thread(self._database.collections.of, self._projecting.base):
             if known.name == index.collection and known.swept_until is not None:
@@ -69,7 +75,9 @@ class Sweep:
             if len(page) < _PAGE:
                 break
             last = page[-1].id
-        await asyncio.to_thread(self._database.collections.swept, index.collection, until)
+        if settled and last_sweep is not None:
+            reached = min(until, last_sweep[0])
+            await asyncio.to_thread(self._database.collections.swept, index.collection, reached)
         return mended
 
     async def _mend(self, index: VectorIndex, page: Sequence[Memory]) -> int:

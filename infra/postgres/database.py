@@ -145,12 +145,12 @@ class Database:
         with self._connection() as connection:
             return reads.ids_after(connection, last, limit, project, deleted)
 
-    def moment(self) -> tuple[datetime, int]:
+    def moment(self) -> tuple[datetime, str]:
         """The database's clock, and a mark for :meth:`settled`."""
         with self._connection() as connection:
             return reads.moment(connection)
 
-    def settled(self, mark: int) -> bool:
+    def settled(self, mark: str) -> bool:
         """Whether every transaction that had written anything at that moment has ended."""
         with self._connection() as connection:
             return reads.settled(connection, mark)

@@ -60,18 +60,23 @@ def ids_after(
 
 
 # A row's changed_at is taken inside of its transaction, after its first write, and seen when that commits, however
-# much later. Transaction ids tell when nothing older than a moment can appear any more.
-_MOMENT: Final = text("SELECT now(), pg_current_xact_id()::text::bigint")
-_SETTLED: Final = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= :mark")
+# much later. Transaction ids tell when nothing older than a moment can appear any more. A transaction that has
+# written holds a lock on its id; those of other databases do not matter.
+_MOMENT: Final = text("SELECT now(), pg_current_xact_id()::text")
+_SETTLED: Final = text(
+    "SELECT NOT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted AND datname = current_database()"
+    " AND age(transactionid) > age(CAST(:mark AS xid8)::xid))"
+)
 
 
-def moment(connection: Connection) -> tuple[datetime, int]:
+def moment(connection: Connection) -> tuple[datetime, str]:
     """The clock, and a transaction id that is later than all that were given by then."""
     now, mark = connection.execute(_MOMENT).one()
     return now, mark
 
 
-def settled(connection: Connection, mark: int) -> bool:
+def settled(connection: Connection, mark: str) -> bool:
     """Whether all transactions before ``mark`` have ended."""
     return bool(connection.execute(_SETTLED, {"mark": mark}).scalar_one())
 
