@@ -112,7 +112,7 @@ def _operation(
         "tags": [_tag(route)],
         "operationId": _id(route),
         "summary": re.split(r"(?<=\.) |: ", text)[0].rstrip(".").replace("`", ""),
-        "description": text,
+        "description": text + _unsupported(declared),
         "parameters": given,
         "responses": _responses(route, declared, schemas),
         "security": [],
@@ -124,6 +124,11 @@ def _operation(
         scopes = [] if route.scope == ANY else [route.scope]
         document["security"] = [{scheme: scopes} for scheme in _SECURITY_SCHEMES]
     return document, referred
+
+
+def _unsupported(declared: Operation) -> str:
+    names = ", ".join(f"`{name}`" for name in declared.unsupported)
+    return f" Not supported, so a 400 unless empty or false: {names}." if names else ""
 
 
 def _responses(route: Route, declared: Operation, schemas: dict[Any, dict[str, Any]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -19,9 +19,16 @@ class Text:
     media_types: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What is said of an operation beyond its route: see :func:`operation`."""
+    """Declares a handler's operation, as a decorator.
+
+    ``answers`` are what it answers by status: a shape of ``gateway.shapes`` or a list of them, a :class:`Text`, or
+    None where there is no body; ``answer_headers`` are headers that these always have. ``body``, ``query`` and
+    ``headers`` are models: each field of the latter two is a parameter, a header's by its alias. ``problems`` are
+    the statuses of errors that not every operation has (those that all have are in ``gateway.openapi.problems``).
+    ``unsupported`` are fields of mem0 that are refused by name.
+    """
 
     answers: Mapping[int, Any]
     body: Any = None
@@ -30,34 +37,16 @@ class Operation:
     headers: type[BaseModel] | None = None
     problems: tuple[int, ...] = ()
     answer_headers: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
 
-
-_DECLARED: Final[dict[Handler, Operation]] = {}
-
-
-def operation(
-    *,
-    answers: Mapping[int, Any],
-    body: Any = None,
-    body_required: bool = True,
-    query: type[BaseModel] | None = None,
-    headers: type[BaseModel] | None = None,
-    problems: tuple[int, ...] = (),
-    answer_headers: tuple[str, ...] = (),
-) -> Callable[[AnyHandler], AnyHandler]:
-    """Declare a handler's operation.
-
-    ``answers`` are what it answers by status: a shape of ``gateway.shapes`` or a list of them, a :class:`Text`, or
-    None where there is no body; ``answer_headers`` are headers that these always have. ``body``, ``query`` and
-    ``headers`` are models: each field of the latter two is a parameter, a header's by its alias. ``problems`` are
-    the statuses of errors that not every operation has (those that all have are in ``gateway.openapi.problems``).
-    """
-
-    def declare(handler: AnyHandler) -> AnyHandler:
-        _DECLARED[handler] = Operation(answers, body, body_required, query, headers, problems, answer_headers)
+    def __call__(self, handler: AnyHandler) -> AnyHandler:
+        """Remember the declaration; the handler stays as it is."""
+        _DECLARED[handler] = self
         return handler
 
-    return declare
+
+operation = Operation
+_DECLARED: Final[dict[Handler, Operation]] = {}
 
 
 def operation_of(handler: Handler) -> Operation:

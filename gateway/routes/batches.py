@@ -16,7 +16,7 @@ from gateway.openapi.operation import operation
 from gateway.openapi.parameters import Idempotent
 from gateway.services import SERVICES
 from gateway.shapes.requests import BatchAdded, BatchChanged
-from gateway.writes.adding import parse_item
+from gateway.writes.adding import ADD_UNSUPPORTED, parse_item
 from gateway.writes.bodies import BATCH_MAX, BatchAddBody, BatchDeleteBody, BatchUpdateBody
 from gateway.writes.changing import parse_delete, parse_memory_id, parse_update
 from gateway.writes.idempotency import part_id, request_id_of
@@ -25,7 +25,9 @@ from schemas.memories import Memory
 from schemas.requests import MemoryRequest
 
 
-@operation(body=BatchAddBody, headers=Idempotent, answers={200: BatchAdded}, problems=(422,))
+@operation(
+    body=BatchAddBody, unsupported=ADD_UNSUPPORTED, headers=Idempotent, answers={200: BatchAdded}, problems=(422,)
+)
 async def add(request: web.Request) -> web.Response:
     """Add up to 1,000 memories, each with its ``content`` and scope. What is wrong with one harms only itself."""
     project = request[CALLER].project

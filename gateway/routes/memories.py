@@ -15,24 +15,24 @@ from gateway.http.wire import STATUS, history_json, memory_json, page_json, resu
 from gateway.openapi.operation import operation
 from gateway.openapi.parameters import Idempotent
 from gateway.search.bodies import ListBody, ListQuery
-from gateway.search.querying import Moment, Page, parse_list
+from gateway.search.querying import LIST_UNSUPPORTED, Moment, Page, parse_list
 from gateway.services import SERVICES
 from gateway.shapes.memories import HistoryLine, Memory, MemoryPage
 from gateway.shapes.requests import Added
-from gateway.writes.adding import parse_add
+from gateway.writes.adding import ADD_UNSUPPORTED, parse_add
 from gateway.writes.bodies import AddBody
 from gateway.writes.changing import etag, parse_memory_id
 from gateway.writes.idempotency import request_id_of
 from gateway.writes.scopes import read_filters
 
 
-@operation(body=AddBody, headers=Idempotent, answers={200: Added}, problems=(422,))
+@operation(body=AddBody, unsupported=ADD_UNSUPPORTED, headers=Idempotent, answers={200: Added}, problems=(422,))
 async def add(request: web.Request) -> web.Response:
     """Accept messages. With ``infer: false`` the answer waits until they are memories."""
     return await _add(request, await read_body(request))
 
 
-@operation(body=AddBody, headers=Idempotent, answers={200: Added}, problems=(422,))
+@operation(body=AddBody, unsupported=ADD_UNSUPPORTED, headers=Idempotent, answers={200: Added}, problems=(422,))
 async def add_and_wait(request: web.Request) -> web.Response:
     """Accept messages and answer when they are memories, as the self-hosted server does."""
     return await _add(request, await read_body(request), wait=True)
@@ -40,6 +40,7 @@ async def add_and_wait(request: web.Request) -> web.Response:
 
 @operation(
     body=AddBody | ListBody,
+    unsupported=tuple(sorted({*ADD_UNSUPPORTED, *LIST_UNSUPPORTED})),
     query=Page,
     headers=Idempotent,
     answers={200: Added | MemoryPage},
@@ -51,13 +52,13 @@ async def add_or_list(request: web.Request) -> web.Response:
     return await (_add(request, body) if "messages" in body else _list(request, body))
 
 
-@operation(body=ListBody, query=Page, answers={200: MemoryPage})
+@operation(body=ListBody, unsupported=LIST_UNSUPPORTED, query=Page, answers={200: MemoryPage})
 async def list_memories(request: web.Request) -> web.Response:
     """A page of the memories that a filter holds for, newest first; ``as_of`` lists those of a past moment."""
     return await _list(request, await read_body(request))
 
 
-@operation(query=ListQuery, answers={200: MemoryPage})
+@operation(query=ListQuery, unsupported=LIST_UNSUPPORTED, answers={200: MemoryPage})
 async def list_by_query(request: web.Request) -> web.Response:
     """As ``POST /v3/memories/``, with everything in the query; ``filters`` is JSON."""
     query: dict[str, Any] = dict(request.query)

@@ -56,7 +56,13 @@ async def get(request: web.Request) -> web.Response:
     return json_response(_shown(request, project, settings))
 
 
-@operation(body=ProjectSettings, query=FieldsQuery, answers={200: ProjectUpdated}, problems=(404,))
+@operation(
+    body=ProjectSettings,
+    unsupported=_UNSUPPORTED,
+    query=FieldsQuery,
+    answers={200: ProjectUpdated},
+    problems=(404,),
+)
 async def update(request: web.Request) -> web.Response:
     """Set some of the project's settings; the others stay, null clears."""
     services, project = request.app[SERVICES], _project(request)

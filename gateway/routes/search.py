@@ -13,12 +13,12 @@ from gateway.http.routing import Route
 from gateway.http.wire import memory_json
 from gateway.openapi.operation import operation
 from gateway.search.bodies import SearchBody
-from gateway.search.querying import parse_search
+from gateway.search.querying import SEARCH_UNSUPPORTED, parse_search
 from gateway.services import SERVICES
 from gateway.shapes.memories import Search
 
 
-@operation(body=SearchBody, answers={200: Search})
+@operation(body=SearchBody, unsupported=SEARCH_UNSUPPORTED, answers={200: Search})
 async def search(request: web.Request) -> web.Response:
     """The memories nearest in meaning, best first, of those that a filter holds for."""
     query, fields = parse_search(request[CALLER].project, await read_body(request))

@@ -17,7 +17,8 @@ TOP_K_MAX: Final = 1000
 PAGE_SIZE_MAX: Final = 1000
 _OFFSET_MAX: Final = 2**31
 
-_SEARCH_UNSUPPORTED: Final = (
+#: Fields of mem0 that are not supported here.
+SEARCH_UNSUPPORTED: Final = (
     "enable_graph",
     "keyword_search",
     "keywords",
@@ -25,7 +26,7 @@ _SEARCH_UNSUPPORTED: Final = (
     "reference_date",
     "rerank",
 )
-_LIST_UNSUPPORTED: Final = ("enable_graph", "fields", "keywords", "latest_only")
+LIST_UNSUPPORTED: Final = ("enable_graph", "fields", "keywords", "latest_only")
 
 
 class SearchOptions(BaseModel):
@@ -64,7 +65,7 @@ class Page(Moment, Paging):
 
 def parse_search(project: str, body: Mapping[str, Any]) -> tuple[Query, list[str]]:
     """The query of a body, and the fields that its results should have (none named: all)."""
-    refuse(body, _SEARCH_UNSUPPORTED)
+    refuse(body, SEARCH_UNSUPPORTED)
     selection = parse_selection(project, body)
     # Older clients say limit.
     search = validated(SearchOptions, {"top_k": body["limit"], **body} if "limit" in body else body)
@@ -76,7 +77,7 @@ def parse_search(project: str, body: Mapping[str, Any]) -> tuple[Query, list[str
 
 def parse_list(project: str, body: Mapping[str, Any], query: Mapping[str, str]) -> tuple[Selection, Page]:
     """What to list, and which page of it; the page may stand in the URL's query or the body."""
-    refuse(body, _LIST_UNSUPPORTED)
+    refuse(body, LIST_UNSUPPORTED)
     selection = parse_selection(project, body)
     return selection, parse_page({**body, **query})
 

@@ -10,7 +10,8 @@ from gateway.http.problems import invalid
 from gateway.writes.scopes import parse_scope
 from schemas.requests import MemoryRequest
 
-_UNSUPPORTED: Final = (
+#: Fields of mem0 that are not supported here.
+ADD_UNSUPPORTED: Final = (
     "agent_custom_instructions",
     "custom_categories",
     "custom_instructions",
@@ -39,7 +40,7 @@ def parse_item(project: str, item: Mapping[str, Any], request_id: str) -> Memory
 
 
 def _add(project: str, body: Mapping[str, Any], request_id: str, messages: list[Any]) -> MemoryRequest:
-    refuse(body, _UNSUPPORTED)
+    refuse(body, ADD_UNSUPPORTED)
     return validated(
         MemoryRequest,
         {
