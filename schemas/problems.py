@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from uuid import UUID
 
 
 class DeadLetterReason(StrEnum):
@@ -56,3 +57,11 @@ class StalledError(Exception):
 
 class MisconfiguredError(Exception):
     """Going on would do harm (wrong schema, wrong model, wrong settings): stop and say what to do."""
+
+
+class AlreadyMadeError(Exception):
+    """Something with this id is there already: the call that made it came before."""
+
+    def __init__(self, id: UUID) -> None:
+        super().__init__(str(id))
+        self.id = id

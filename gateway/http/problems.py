@@ -15,7 +15,7 @@ from gateway.http.jsonio import dumps
 from gateway.http.routing import route_label
 from gateway.settings import GatewaySettings
 from infra.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS
-from schemas.problems import MisconfiguredError, StoreUnavailableError
+from schemas.problems import AlreadyMadeError, MisconfiguredError, StoreUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ class ApiError(Exception):
         self.extra = extra
 
 
-_Expected = web.HTTPException | ApiError | StoreUnavailableError | MisconfiguredError
-_EXPECTED: Final = (web.HTTPException, ApiError, StoreUnavailableError, MisconfiguredError)
+_Expected = web.HTTPException | ApiError | AlreadyMadeError | StoreUnavailableError | MisconfiguredError
+_EXPECTED: Final = (web.HTTPException, ApiError, AlreadyMadeError, StoreUnavailableError, MisconfiguredError)
 
 
 def invalid(field: str, detail: str) -> ApiError:
@@ -117,6 +117,13 @@ async def add_request_id(request: web.Request, response: web.StreamResponse) -> 
 def _as_problem(error: _Expected, retry_after_s: int) -> ApiError:
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, AlreadyMadeError):
+        return ApiError(
+            409,
+            "already_made",
+            f"An earlier call with this Idempotency-Key made {error.id}. What it answered is not shown again.",
+            id=str(error.id),
+        )
     if isinstance(error, StoreUnavailableError):
         log.warning("%s", error)
         return ApiError(

@@ -15,8 +15,10 @@ from gateway.http.jsonio import json_response
 from gateway.http.problems import invalid, not_found
 from gateway.http.routing import Route
 from gateway.openapi.operation import operation
+from gateway.openapi.parameters import Idempotent
 from gateway.services import SERVICES
 from gateway.shapes.access import Key, KeyMade, KeyRevoked, KeyScope
+from gateway.writes.idempotency import request_id_of
 from infra.postgres import ApiKey
 from infra.postgres.keys import DEFAULT_SCOPES, IssuedKey
 from schemas.times import Expiry, format_instant
@@ -47,7 +49,7 @@ async def list_keys(request: web.Request) -> web.Response:
     return json_response([key_json(key) for key in keys])
 
 
-@operation(body=NewKey, answers={201: KeyMade})
+@operation(body=NewKey, headers=Idempotent, answers={201: KeyMade}, problems=(409,))
 async def create_key(request: web.Request) -> web.Response:
     """Make an API key: its token is in this answer and never again."""
     services = request.app[SERVICES]
@@ -59,11 +61,12 @@ async def create_key(request: web.Request) -> web.Response:
         wanted.name,
         wanted.scopes,
         wanted.expires_at,
+        UUID(request_id_of(request, request[CALLER].project)),
     )
     return json_response(_issued_json(issued), 201)
 
 
-@operation(body=KeyRotation, body_required=False, answers={201: KeyMade}, problems=(404,))
+@operation(body=KeyRotation, body_required=False, headers=Idempotent, answers={201: KeyMade}, problems=(404, 409))
 async def rotate_key(request: web.Request) -> web.Response:
     """Make a key in place of this one, which goes on working for ``grace_s`` seconds (default: a day)."""
     services = request.app[SERVICES]
@@ -75,6 +78,7 @@ async def rotate_key(request: web.Request) -> web.Response:
         _key_id(request),
         wanted.grace_s,
         wanted.expires_at,
+        UUID(request_id_of(request, request[CALLER].project)),
     )
     if issued is None:
         raise not_found()

@@ -14,10 +14,12 @@ from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, invalid, not_found
 from gateway.http.routing import Route
 from gateway.openapi.operation import operation
+from gateway.openapi.parameters import Idempotent
 from gateway.search.operands import ID_MAX
 from gateway.services import SERVICES
 from gateway.shapes import webhooks as shapes
 from gateway.shapes.parts import Message
+from gateway.writes.idempotency import request_id_of
 from infra.webhooks import check_url, new_secret
 from schemas.scope import ENTITY_FIELDS
 from schemas.times import format_instant
@@ -68,7 +70,7 @@ async def list_webhooks(request: web.Request) -> web.Response:
     return json_response([webhook_json(webhook) for webhook in found])
 
 
-@operation(body=NewWebhook, answers={200: shapes.WebhookMade}, problems=(404, 409))
+@operation(body=NewWebhook, headers=Idempotent, answers={200: shapes.WebhookMade}, problems=(404, 409))
 async def create_webhook(request: web.Request) -> web.Response:
     """Make a webhook. Its secret, by which receivers check signatures, is in this answer and never again."""
     services = request.app[SERVICES]
@@ -86,6 +88,7 @@ async def create_webhook(request: web.Request) -> web.Response:
         secret=new_secret(),
         ids={field: changes[field] for field in ENTITY_FIELDS if field in changes},
         is_active=wanted.is_active is not False,
+        id=UUID(request_id_of(request, project)),
     )
     return json_response({**webhook_json(made), "secret": made.secret})
 

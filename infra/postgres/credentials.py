@@ -38,11 +38,12 @@ class Credentials:
         name: str,
         scopes: Collection[str] = DEFAULT_SCOPES,
         expires_at: datetime | None = None,
+        id: UUID | None = None,
     ) -> IssuedKey:
-        """Make a key, and the project if need be."""
+        """Make a key, and the project if need be. Raises ``AlreadyMadeError`` when there is one of this id."""
         with self._connect(project) as connection:
             keys.create_project(connection, project)
-            return keys.create_api_key(connection, project, name, scopes, expires_at)
+            return keys.create_api_key(connection, project, name, scopes, expires_at, id)
 
     def keys(self, project: str) -> list[ApiKey]:
         """The project's keys, oldest first, also those that are expired or revoked."""
@@ -50,11 +51,19 @@ class Credentials:
             return keys.list_api_keys(connection, project)
 
     def rotate_key(
-        self, project: str, id: UUID, grace_s: float, expires_at: datetime | None = None
+        self,
+        project: str,
+        id: UUID,
+        grace_s: float,
+        expires_at: datetime | None = None,
+        new_id: UUID | None = None,
     ) -> IssuedKey | None:
-        """A new key in place of a valid one, which ends after ``grace_s``; None: there is no such valid key."""
+        """A new key in place of a valid one, which ends after ``grace_s``; None: there is no such valid key.
+
+        Raises ``AlreadyMadeError`` when there is a key ``new_id``.
+        """
         with self._connect(project) as connection:
-            return keys.rotate_api_key(connection, project, id, grace_s, expires_at)
+            return keys.rotate_api_key(connection, project, id, grace_s, expires_at, new_id)
 
     def revoke_key(self, project: str, id: UUID) -> bool:
         """End a key at once; False when the project has no such key."""

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from infra.postgres.tables import api_keys, projects
+from schemas.problems import AlreadyMadeError
 
 #: All that a key may be allowed to do.
 SCOPES: Final = ("read", "write", "admin")
@@ -67,14 +68,20 @@ def list_projects(connection: Connection) -> list[tuple[str, datetime]]:
 
 
 def create_api_key(
-    connection: Connection, project: str, name: str, scopes: Collection[str], expires_at: datetime | None
+    connection: Connection,
+    project: str,
+    name: str,
+    scopes: Collection[str],
+    expires_at: datetime | None,
+    id: UUID | None = None,
 ) -> IssuedKey:
-    """Make a key for the project."""
+    """Make a key for the project. Raises ``AlreadyMadeError`` when there is one of this id."""
+    id = id or uuid4()
     token = _PREFIX + secrets.token_urlsafe(32)
     statement = (
-        api_keys.insert()
+        insert(api_keys)
         .values(
-            id=uuid4(),
+            id=id,
             project=project,
             name=name,
             prefix=token[:_PREFIX_SHOWN],
@@ -83,9 +90,13 @@ def create_api_key(
             created_at=func.now(),
             expires_at=expires_at,
         )
+        .on_conflict_do_nothing(index_elements=["id"])
         .returning(api_keys)
     )
-    return IssuedKey(_key_of(connection.execute(statement).one()), token)
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise AlreadyMadeError(id)
+    return IssuedKey(_key_of(row), token)
 
 
 def list_api_keys(connection: Connection, project: str) -> list[ApiKey]:
@@ -96,12 +107,17 @@ def list_api_keys(connection: Connection, project: str) -> list[ApiKey]:
 
 
 def rotate_api_key(
-    connection: Connection, project: str, id: UUID, grace_s: float, expires_at: datetime | None
+    connection: Connection,
+    project: str,
+    id: UUID,
+    grace_s: float,
+    expires_at: datetime | None,
+    new_id: UUID | None = None,
 ) -> IssuedKey | None:
     """A new key in place of a valid one, which goes on working for ``grace_s`` seconds.
 
     The new one has the name and scopes of the old, and its expiry unless ``expires_at`` gives another. None
-    when the project has no such valid key.
+    when the project has no such valid key. Raises ``AlreadyMadeError`` when there is a key ``new_id``.
     """
     columns = api_keys.c
     old = connection.execute(
@@ -109,7 +125,7 @@ def rotate_api_key(
     ).one_or_none()
     if old is None:
         return None
-    issued = create_api_key(connection, project, old.name, old.scopes, expires_at or old.expires_at)
+    issued = create_api_key(connection, project, old.name, old.scopes, expires_at or old.expires_at, new_id)
     ends = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, grace_s)
     connection.execute(
         update(api_keys).where(columns.id == id).values(expires_at=func.least(columns.expires_at, ends))

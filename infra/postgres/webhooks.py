@@ -12,8 +12,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from infra.postgres.tables import webhooks
+from schemas.problems import AlreadyMadeError
 from schemas.scope import ENTITY_FIELDS
 from schemas.webhooks import Webhook
 
@@ -36,12 +38,17 @@ class Webhooks:
         secret: str,
         ids: Mapping[str, str],
         is_active: bool = True,
+        id: UUID | None = None,
     ) -> Webhook:
-        """Make a webhook, which is told of what happens from now on."""
+        """Make a webhook, which is told of what happens from now on.
+
+        Raises ``AlreadyMadeError`` when there is one of this id.
+        """
+        id = id or uuid4()
         statement = (
-            webhooks.insert()
+            insert(webhooks)
             .values(
-                id=uuid4(),
+                id=id,
                 project=project,
                 name=name,
                 url=url,
@@ -54,10 +61,14 @@ class Webhooks:
                 updated_at=func.now(),
                 **ids,
             )
+            .on_conflict_do_nothing(index_elements=["id"])
             .returning(webhooks)
         )
         with self._connect(project) as connection:
-            return webhook_of(connection.execute(statement).one())
+            row = connection.execute(statement).one_or_none()
+        if row is None:
+            raise AlreadyMadeError(id)
+        return webhook_of(row)
 
     def count(self, project: str) -> int:
         """How many webhooks the project has."""

@@ -57,6 +57,23 @@ async def test_a_revoked_key_is_refused_by_every_gateway_soon(two: list[Door]) -
     await eventually(refused, 2)
 
 
+async def test_a_call_that_is_repeated_makes_no_second_key(two: list[Door]) -> None:
+    one, other = two
+    boss = admin(one)
+    key = {"Idempotency_Key": "once"}
+    status, made = await one.answer("POST", "/v1/keys/", boss, {"name": "ci"}, **key)
+    assert status == 201
+    rotate = f"/v1/keys/{made['id']}/rotate/"
+    status, rotated = await one.answer("POST", rotate, boss, None, **key)
+    assert status == 201
+    for path, first in (("/v1/keys/", made), (rotate, rotated)):
+        status, problem = await other.answer("POST", path, boss, {"name": "ci"}, **key)
+        assert (status, problem["code"], problem["id"]) == (409, "already_made", first["id"])
+    _, keys = await one.answer("GET", "/v1/keys/", boss)
+    assert len(keys) == 3
+    assert (await one.answer("POST", "/v1/keys/", boss, {"name": "ci"}, Idempotency_Key="twice"))[0] == 201
+
+
 async def test_a_rotated_key_works_for_its_grace_time(two: list[Door]) -> None:
     door = two[0]
     boss = admin(door)

@@ -111,6 +111,14 @@ async def test_another_projects_webhook_is_like_none(door: Door, token: str) -> 
     assert (await door.answer("GET", OURS, token))[1][0]["name"] == "w"
 
 
+async def test_a_call_that_is_repeated_makes_no_second_webhook(door: Door, token: str) -> None:
+    status, made = await door.answer("POST", OURS, token, NEW, Idempotency_Key="once")
+    assert status == 200
+    status, problem = await door.answer("POST", OURS, token, NEW, Idempotency_Key="once")
+    assert (status, problem["code"], problem["id"]) == (409, "already_made", made["webhook_id"])
+    assert len((await door.answer("GET", OURS, token))[1]) == 1
+
+
 async def test_a_secret_is_rotated(door: Door, token: str) -> None:
     _, made = await door.answer("POST", OURS, token, NEW)
     path = f"/api/v1/webhooks/{made['webhook_id']}/"

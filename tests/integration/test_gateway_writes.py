@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from yarl import URL
 
-from tests.integration.gateway_world import World
+from tests.integration.gateway_world import World, eventually
 
 
 async def one(world: World, text: str = "I like tea", user: str = "alice", **more: Any) -> str:
@@ -183,6 +184,46 @@ async def test_a_write_that_takes_too_long_is_pending_and_then_done(world: World
     await world.call("DELETE", f"/v1/memories/{id}/")
     event = await world.call("GET", f"/v1/event/{answer['event_id']}/")
     assert (event["status"], event["results"][0]["event"]) == ("SUCCEEDED", "UPDATE")
+
+
+async def test_every_write_of_many_is_done_once(world: World) -> None:
+    """Batches, a user's end and a reset, each sent twice with its key while something new came between."""
+    first, second = await one(world, "one", timestamp=1), await one(world, "two", timestamp=2)
+    changes = {"memories": [{"memory_id": first, "text": "changed"}]}
+    ends = {"memories": [{"memory_id": second}]}
+    for method, body, count in (("PUT", changes, 2), ("DELETE", ends, 1)):
+        answer = await world.call(method, "/v1/batch/", body, Idempotency_Key="k")
+        assert answer["success_count"] == 1
+        assert await world.call(method, "/v1/batch/", body, Idempotency_Key="k") == answer
+        assert len(await listed(world, user_id="alice")) == count
+    assert (await world.call("GET", f"/v1/memories/{first}/"))["version"] == 2
+    for method, path in (
+        ("DELETE", "/v2/entities/user/alice/"),
+        ("DELETE", "/v1/memories/reset?confirm=ours"),
+        ("POST", "/reset?confirm=ours"),
+    ):
+        wiped = await world.call(method, path, Idempotency_Key="k")
+        assert await listed(world, user_id="alice") == []
+        await one(world, "new")
+        assert await world.call(method, path, Idempotency_Key="k") == wiped
+        assert await listed(world, user_id="alice") == ["new"]
+
+
+@pytest.mark.timeout(240)
+async def test_a_batch_takes_a_thousand(world: World) -> None:
+    items: list[Any] = [{"content": f"n{number}", "user_id": "alice"} for number in range(1000)]
+    items[500] = {"content": "nobody's"}
+    answer = await world.call("POST", "/v1/memories/batch", {"memories": items})
+    assert (answer["success_count"], answer["fail_count"]) == (999, 1)
+    assert [error["index"] for error in answer["errors"]] == [500]
+    assert len(set(answer["ids"])) == 999
+
+    async def all_there() -> bool:
+        page = {"filters": {"user_id": "alice"}, "page_size": 1}
+        count: int = (await world.call("POST", "/v3/memories/", page))["count"]
+        return count == 999
+
+    await eventually(all_there, 180)
 
 
 async def test_batches_report_item_by_item(world: World) -> None:
