@@ -36,7 +36,7 @@ unit: $(VENV)/.installed-dev ## the tests that need no stores
 	$(BIN)/pytest tests/unit
 
 chaos: $(VENV)/.installed-dev ## the fault matrix, an hour; CASE=name for one; ARGS="--seed N"
-	$(BIN)/pytest tests/chaos --matrix --quiet $(addprefix --only ,$(CASE)) $(ARGS)
+	$(BIN)/pytest tests/chaos --matrix --verbose $(addprefix --only ,$(CASE)) $(ARGS)
 
 bench: $(VENV)/.installed-dev ## throughput, latency and the gateway on this machine; ARGS=--quick for rough numbers
 	$(BIN)/python -m tests.bench $(ARGS)
