@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import pytest
 from joserfc.jwk import OKPKey
@@ -60,13 +62,14 @@ def gateway_settings(tmp_path: Path) -> GatewaySettings:
 
 
 async def test_every_answer_is_documented(world: World, tmp_path: Path) -> None:
-    config = tmp_path / "schemathesis.toml"
+    document, config = tmp_path / "openapi.json", tmp_path / "schemathesis.toml"
+    document.write_text(json.dumps(closed(await world.call("GET", "/openapi.json"))))
     config.write_text(CONFIG.substitute(await known(world)))
     before = succeeded()
     seed = random.randrange(2**32)
     process = await asyncio.create_subprocess_exec(
         *(str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(config), "run"),
-        str(world.client.make_url("/openapi.json")),
+        *(str(document), "--url", str(world.client.make_url(""))),
         *("--header", f"Authorization: Token {world.token}", "--checks", ",".join(CHECKS)),
         *(part for id in NOT_CALLED for part in ("--exclude-operation-id", id)),
         *("--max-time", str(SECONDS), "--request-timeout", "60", "--continue-on-failure"),
@@ -87,6 +90,20 @@ async def test_every_answer_is_documented(world: World, tmp_path: Path) -> None:
     await world.call("GET", "/v1/ping/")
     can = {route.path for route in ALL if operation_of(route.handler).answers and route.scope is not None}
     assert len(can & (succeeded() - before)) > len(can) / 2, can - succeeded()
+
+
+def closed(document: dict[str, Any]) -> dict[str, Any]:
+    """The document, but answers may have no field that it does not name."""
+    schemas = document["components"]["schemas"]
+    waiting = [one["responses"] for path in document["paths"].values() for one in path.values()]
+    seen: set[str] = set()
+    while waiting:
+        for name in set(re.findall('#/components/schemas/([^"]+)', json.dumps(waiting.pop()))) - seen:
+            seen.add(name)
+            waiting.append(schemas[name])
+            if "properties" in schemas[name]:
+                schemas[name].setdefault("additionalProperties", False)
+    return document
 
 
 async def known(world: World) -> dict[str, str]:
