@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from aiohttp.test_utils import unused_port
 from joserfc.jwk import OKPKey
 
 from infra.onnx import Embedder
 from infra.postgres import PostgresSettings
 from tests.integration.doors import Door, doors
 from tests.integration.gateway_world import eventually
+from tests.integration.test_gateway_limits import redis
 
 PING = "/v1/ping/"
 
@@ -88,6 +90,20 @@ async def test_behind_a_proxy_each_caller_has_an_address(
         assert [(await tried(door, wrong(), **at))[0] for at in (one, one, forged, two)] == [401, 429, 429, 401]
     async with doors(postgres_settings, embedder, **limits) as [door]:
         assert [(await tried(door, wrong(), **at))[0] for at in (one, two)] == [401, 429]
+
+
+async def test_gateways_count_strangers_together_in_redis_and_alone_without(
+    postgres_settings: PostgresSettings, embedder: Embedder
+) -> None:
+    port = unused_port()
+    limits: dict[str, Any] = {"rate_address": 3, "rate_window_s": 3600, "redis_url": f"redis://127.0.0.1:{port}/0"}
+    async with redis(port) as server, doors(postgres_settings, embedder, 2, **limits) as [one, two]:
+        statuses = [(await tried(door, wrong()))[0] for door in (one, two) * 3]
+        assert statuses == [401] * 3 + [429] * 3
+        server.kill()
+        await server.wait()
+        statuses = [(await tried(one, wrong()))[0] for _ in range(5)]
+        assert statuses == [401] * 3 + [429] * 2
 
 
 async def test_refresh_tokens_cannot_be_guessed_for_ever(
