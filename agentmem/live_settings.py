@@ -77,7 +77,6 @@ class LiveSettings:
         try:
             changes = self._apply(self._base, by_operator, who)
         except SettingsError as error:
-            SETTINGS_RELOADS.labels("refused").inc()
             raise ChangeRefusedError("invalid_setting", str(error)) from error
         self._by_operator = by_operator
         return changes
