@@ -209,7 +209,15 @@ def _expiry(configuration: Configuration, components: Components) -> Expiry:
 
 def _republish(configuration: Configuration, components: Components) -> Republish:
     topics = Topics.of(configuration.kafka)
-    return Republish(components.database, components.lag, components.producer, topics, configuration.worker)
+    return Republish(
+        components.database,
+        components.lag,
+        components.producer,
+        components.announcing,
+        topics,
+        configuration.worker,
+        configuration.kafka.request_max_bytes,
+    )
 
 
 def _watchdog(configuration: Configuration, components: Components, stream: Stream, waiting: Waiting) -> Watchdog:

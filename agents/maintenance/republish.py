@@ -1,7 +1,8 @@
 """Publishing again what a gateway accepted but could not publish, or died before it did.
 
 A request is only published again when that is known to be the case: everything that was in the request topic
-at some moment has been committed, and its row was there well before that moment and is still open.
+at some moment has been committed, and its row was there well before that moment and is still open. So one whose
+record was set aside because no request could be read from it would come again for ever: it ends as failed instead.
 """
 
 from __future__ import annotations
@@ -11,14 +12,23 @@ import math
 from datetime import timedelta
 from typing import Final
 
+import orjson
 import structlog
 
 from agents.maintenance.catching_up import caught_up
 from agents.settings import WorkerSettings
+from agents.stages.announce import AnnounceStage
+from agents.stages.decode import decode
+from agents.stages.reject import fail
 from infra.postgres import Database
-from schemas.problems import StoreUnavailableError
+from infra.postgres.writes import Accepted
+from schemas.events import outcome_event
+from schemas.history import RequestOutcome
+from schemas.problems import DeadLetterReason, RecordRejectedError, StoreUnavailableError
+from schemas.requests import SCHEMA_VERSION
 from streams.lag import LagReader
 from streams.producer import Producer, acknowledged
+from streams.records import Record
 from streams.topics import Topics
 
 _log = structlog.get_logger(__name__)
@@ -33,13 +43,24 @@ class Republish:
     """Finds accepted requests whose record never arrived, and publishes them under the same id."""
 
     def __init__(
-        self, database: Database, lag: LagReader, producer: Producer, topics: Topics, settings: WorkerSettings
+        self,
+        database: Database,
+        lag: LagReader,
+        producer: Producer,
+        announcing: AnnounceStage,
+        topics: Topics,
+        settings: WorkerSettings,
+        max_record_bytes: int,
     ) -> None:
         self._database = database
         self._lag = lag
         self._producer = producer
+        self._announcing = announcing
         self._topic = topics.requests
         self._settings = settings
+        self._max_record_bytes = max_record_bytes
+        # Failed in Postgres, and not told yet as Kafka was away.
+        self._untold: list[RequestOutcome] = []
 
     async def run(self) -> None:
         """Look again and again. A store that is down is left alone until the next time."""
@@ -53,15 +74,40 @@ class Republish:
 
     async def once(self) -> int:
         """One round; returns how many requests were published again."""
+        await self._tell()
         cutoff = await asyncio.to_thread(self._database.now) - timedelta(seconds=self._settings.republish_after_s)
         await caught_up(self._lag, math.inf, poll_s=_POLL_S)
         published = 0
-        while requests := await asyncio.to_thread(self._database.claim_accepted, cutoff, _PAGE):
-            await acknowledged(
-                [
-                    await self._producer.send(self._topic, key=request.scope.key.encode(), value=request.to_json())
-                    for request in requests
-                ]
-            )
-            published += len(requests)
+        while claimed := await asyncio.to_thread(self._database.claim_accepted, cutoff, _PAGE):
+            sent = []
+            for one in claimed:
+                try:
+                    value = self._value_of(one)
+                except RecordRejectedError as error:
+                    await asyncio.to_thread(self._fail, one.outcome, error)
+                else:
+                    key = one.outcome.scope.key.encode()
+                    sent.append(await self._producer.send(self._topic, key=key, value=value))
+            await acknowledged(sent)
+            await self._tell()
+            published += len(sent)
         return published
+
+    def _value_of(self, accepted: Accepted) -> bytes:
+        """The request's record; raises ``RecordRejectedError`` when a worker would set it aside unread."""
+        value = orjson.dumps({"schema_version": SCHEMA_VERSION, **accepted.payload})
+        request = decode(Record(self._topic, 0, 0, 0.0, None, value), self._max_record_bytes)
+        if request.content_hash() != accepted.outcome.hash:
+            raise RecordRejectedError(DeadLetterReason.INVALID_SCHEMA, "it reads differently than it was accepted")
+        return value
+
+    def _fail(self, accepted: RequestOutcome, error: RecordRejectedError) -> None:
+        with self._database.transaction() as transaction:
+            failed = fail(transaction, accepted, error)
+        if failed is not None:
+            _log.warning("an accepted request cannot be applied", key=failed.key, reason=error.reason.value)
+            self._untold.append(failed)
+
+    async def _tell(self) -> None:
+        await self._announcing.send([(outcome_event(outcome), None) for outcome in self._untold])
+        self._untold.clear()

@@ -32,7 +32,7 @@ from infra.postgres.replaying import Replaying
 from infra.postgres.settings import PostgresSettings
 from infra.postgres.webhook_queue import WebhookQueue
 from infra.postgres.webhooks import Webhooks
-from infra.postgres.writes import Transaction
+from infra.postgres.writes import Accepted, Transaction
 from schemas.filters import Filter
 from schemas.history import HistoryEntry, RequestOutcome
 from schemas.memories import Memory
@@ -214,11 +214,10 @@ class Database:
         with self.transaction(requests[0].project) as transaction:
             return transaction.accept(requests)
 
-    def claim_accepted(self, before: datetime, limit: int = 500) -> list[MemoryRequest]:
+    def claim_accepted(self, before: datetime, limit: int = 500) -> list[Accepted]:
         """Requests accepted before that time whose record never arrived, to be published again."""
         with self.transaction() as transaction:
-            payloads = transaction.claim_accepted(before, limit)
-        return [MemoryRequest.model_validate(payload) for payload in payloads]
+            return transaction.claim_accepted(before, limit)
 
     def cursor_key(self, project: str) -> bytes:
         """The secret that the project's cursors are made with; the project is made if need be."""

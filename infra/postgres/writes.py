@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -73,6 +74,14 @@ _WRITE: Final = text(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A request that a gateway accepted: its row, and the request as JSON values."""
+
+    outcome: RequestOutcome
+    payload: dict[str, Any]
+
+
 class Transaction:
     """One open transaction. Rows are locked in the order of their ids, so that workers cannot deadlock."""
 
@@ -128,8 +137,8 @@ class Transaction:
         if closed != len(outcomes):
             raise StoreUnavailableError("Postgres", "another worker is applying the same requests")
 
-    def claim_accepted(self, before: datetime, limit: int) -> list[dict[str, Any]]:
-        """The payloads of requests that were accepted before that time and not applied; oldest first.
+    def claim_accepted(self, before: datetime, limit: int) -> list[Accepted]:
+        """Requests that were accepted before that time and not applied; oldest first.
 
         Their rows are dated anew, so that nobody else claims them too soon.
         """
@@ -144,9 +153,9 @@ class Transaction:
             update(requests)
             .where(tuple_(requests.c.project, requests.c.request_id).in_(oldest))
             .values(recorded_at=func.clock_timestamp())
-            .returning(requests.c.payload)
+            .returning(requests)
         )
-        return [row.payload for row in self._connection.execute(statement)]
+        return [Accepted(outcome_of(row), row.payload) for row in self._connection.execute(statement)]
 
     def accept(self, accepted: Sequence[MemoryRequest]) -> list[RequestOutcome]:
         """Make the rows of requests that are unknown, with their payloads; returns what stands of each.

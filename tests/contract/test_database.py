@@ -127,10 +127,10 @@ def test_what_was_accepted_and_never_arrived_is_claimed_once(database: Database)
     later = database.now()
     assert database.claim_accepted(later - timedelta(hours=1)) == []
     [claimed] = database.claim_accepted(later)
-    assert claimed.content_hash() == lost.request.content_hash()
+    assert claimed.outcome.hash == lost.request.content_hash()
     assert database.claim_accepted(later) == []
     [again] = database.claim_accepted(database.now())
-    assert MemoryRequest.model_validate_json(again.to_json()) == lost.request
+    assert MemoryRequest.model_validate(again.payload) == lost.request
 
 
 def test_changed_between_pages_through_recent_changes(database: Database) -> None:

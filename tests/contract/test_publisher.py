@@ -52,7 +52,7 @@ async def test_what_was_accepted_and_not_published_is_pending_and_left_to_a_work
     wanted = [request(request_id=f"r{number}") for number in range(3)]
     answers = await publisher(database, threads, kafka_is_up=True).submit_all_and_wait(wanted)
     assert [answer.status for answer in answers] == [RequestStatus.ACCEPTED] * 3
-    assert {one.request_id for one in database.claim_accepted(database.now())} == {"r0", "r1", "r2"}
+    assert {one.outcome.request_id for one in database.claim_accepted(database.now())} == {"r0", "r1", "r2"}
 
 
 async def test_nothing_is_accepted_while_kafka_is_known_to_be_away(

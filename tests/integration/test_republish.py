@@ -1,0 +1,74 @@
+"""Requests that a gateway accepted and whose record never arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import text
+
+from infra.postgres import Database
+from infra.postgres.engine import make_engine
+from schemas.history import RequestStatus
+from schemas.problems import DeadLetterReason
+from schemas.requests import MemoryRequest
+from tests.harness.kafka import read_topic
+from tests.harness.system import System
+from tests.harness.systems import new_system
+from tests.harness.waiting import eventually
+
+WITHIN_S = 90
+
+
+@pytest.fixture
+def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
+    with new_system(stores, tmp_path, partitions=1) as made:
+        yield made
+
+
+def accept(database: Database, request_id: str, **fields: Any) -> None:
+    request = {"request_id": request_id, "op": "add", "user_id": "alice", "text": "likes tea", **fields}
+    database.accept(MemoryRequest.model_validate(request))
+
+
+async def test_what_no_worker_would_take_ends_as_failed_and_the_others_are_applied(system: System) -> None:
+    """Published again, it would be set aside unread, again and again."""
+    with closing(Database(system.postgres)) as database:
+        accept(database, "too large", text="x" * 5_000)
+        accept(database, "of another version")
+        accept(database, "lost")
+        engine = make_engine(system.postgres)
+        with engine.begin() as connection:
+            strange = "UPDATE requests SET payload = '{\"op\": \"fly\"}' WHERE request_id = 'of another version'"
+            connection.execute(text(strange))
+        engine.dispose()
+        system.start_worker({"worker.republish_after_s": "1", "kafka.request_max_bytes": "2048"})
+
+        async def closed() -> bool:
+            found = [database.outcome("default", id) for id in ("too large", "of another version", "lost")]
+            return all(one is not None and not one.is_open for one in found)
+
+        await eventually(closed, WITHIN_S, "all three are done with", system.logs)
+        outcomes = {id: database.outcome("default", id) for id in ("too large", "of another version", "lost")}
+
+    async def told() -> bool:
+        return len(await read_topic(system, system.topics.events)) >= 3
+
+    await eventually(told, WITHIN_S, "their events", system.logs)
+    ended = {id: (one.status, one.reason) for id, one in outcomes.items() if one is not None}
+    assert ended == {
+        "too large": (RequestStatus.FAILED, DeadLetterReason.TOO_LARGE),
+        "of another version": (RequestStatus.FAILED, DeadLetterReason.INVALID_SCHEMA),
+        "lost": (RequestStatus.SUCCEEDED, None),
+    }
+    events = [orjson.loads(one.value or b"") for one in await read_topic(system, system.topics.events)]
+    assert {event["request_id"]: event.get("reason") for event in events} == {
+        "too large": "too_large",
+        "of another version": "invalid_schema",
+        "lost": None,
+    }
+    assert await read_topic(system, system.topics.dead_letters) == []
