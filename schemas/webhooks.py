@@ -55,16 +55,14 @@ class Webhook:
     ids: Mapping[str, str] = field(default_factory=dict)
     disabled_reason: str | None = None
     failing_since: datetime | None = None
-    previous_secret: str | None = field(default=None, repr=False)
-    previous_secret_until: datetime | None = None
+    #: Those before the present one, newest first, each with the end of its grace time.
+    previous_secrets: tuple[tuple[str, datetime], ...] = field(default=(), repr=False)
 
     @property
     def secrets(self) -> list[str]:
-        """What posts are signed with: the secret, and the one before it for as long as that is good."""
-        until = self.previous_secret_until
-        if self.previous_secret is None or until is None or until <= datetime.now(UTC):
-            return [self.secret]
-        return [self.secret, self.previous_secret]
+        """What posts are signed with: the secret, and those before it that are still good."""
+        now = datetime.now(UTC)
+        return [self.secret, *(secret for secret, until in self.previous_secrets if until > now)]
 
     def wants(self, event: InboundEvent) -> bool:
         """Whether it is to be told of this event: only of those since it was made."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -159,8 +160,8 @@ def webhook_json(webhook: Webhook) -> dict[str, Any]:
 
 
 def _previous_until(webhook: Webhook) -> str | None:
-    until = webhook.previous_secret_until
-    return format_instant(until) if until is not None and len(webhook.secrets) > 1 else None
+    untils = [until for _, until in webhook.previous_secrets if until > datetime.now(UTC)]
+    return format_instant(max(untils)) if untils else None
 
 
 async def find_webhook(request: web.Request) -> Webhook:

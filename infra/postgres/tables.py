@@ -230,9 +230,8 @@ webhooks: Final = Table(
     Column("event_types", ARRAY(Text), nullable=False),
     # It signs, so it cannot be kept as a hash only.
     Column("secret", Text, nullable=False),
-    # Receivers that still have the one before can check posts until then.
-    Column("previous_secret", Text),
-    _time("previous_secret_until", nullable=True),
+    # Pairs of a secret and the time until which receivers that still have it can check posts.
+    Column("previous_secrets", JSONB, nullable=False, server_default="[]"),
     Column("is_active", Boolean, nullable=False),
     Column("disabled_reason", Text),
     # Since the last success: rounds that failed, the time of the first, and when the next may be.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Row, delete, func, select, update
@@ -17,9 +17,13 @@ from sqlalchemy.dialects.postgresql import insert
 from infra.postgres.tables import webhooks
 from schemas.problems import AlreadyMadeError
 from schemas.scope import ENTITY_FIELDS
+from schemas.times import format_instant, parse_instant
 from schemas.webhooks import Webhook
 
 Connect = Callable[..., AbstractContextManager[Connection]]
+
+#: Secrets of a webhook that may be in their grace time at once: each post has a signature for each.
+_PREVIOUS_MAX: Final = 4
 
 
 class Webhooks:
@@ -109,17 +113,26 @@ class Webhooks:
             return None if row is None else webhook_of(row)
 
     def rotate(self, project: str, id: UUID, secret: str, grace_s: float) -> Webhook | None:
-        """Sign with this secret, and with the one until now for ``grace_s`` seconds more."""
-        values = {
-            "secret": secret,
-            "previous_secret": webhooks.c.secret,
-            "previous_secret_until": func.now() + timedelta(seconds=grace_s),
-            "updated_at": func.now(),
-        }
-        statement = update(webhooks).where(*_mine(project, id)).values(values).returning(webhooks)
+        """Sign with this secret, and with the one until now for ``grace_s`` seconds more.
+
+        Those before it keep the time that they have; without a grace time all end at once.
+        """
         with self._connect(project) as connection:
-            row = connection.execute(statement).one_or_none()
-            return None if row is None else webhook_of(row)
+            found = connection.execute(select(webhooks).where(*_mine(project, id)).with_for_update()).one_or_none()
+            if found is None:
+                return None
+            webhook, now = webhook_of(found), datetime.now(UTC)
+            earlier = [one for one in webhook.previous_secrets if one[1] > now]
+            kept = (
+                [(webhook.secret, now + timedelta(seconds=grace_s)), *earlier][:_PREVIOUS_MAX] if grace_s else []
+            )
+            values = {
+                "secret": secret,
+                "previous_secrets": [[old, format_instant(until)] for old, until in kept],
+                "updated_at": func.now(),
+            }
+            statement = update(webhooks).where(webhooks.c.id == id).values(values).returning(webhooks)
+            return webhook_of(connection.execute(statement).one())
 
     def remove(self, project: str, id: UUID) -> bool:
         """Remove a webhook with its deliveries; False when the project has no such webhook."""
@@ -142,8 +155,7 @@ def webhook_of(row: Row[Any]) -> Webhook:
         ids={field: value for field in ENTITY_FIELDS if (value := getattr(row, field)) is not None},
         disabled_reason=row.disabled_reason,
         failing_since=row.failing_since,
-        previous_secret=row.previous_secret,
-        previous_secret_until=row.previous_secret_until,
+        previous_secrets=tuple((secret, parse_instant(until)) for secret, until in row.previous_secrets),
     )
 
 

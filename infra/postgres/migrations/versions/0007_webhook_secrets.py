@@ -1,7 +1,8 @@
-"""A webhook's secret before the present one, and what it takes to deliver an event again."""
+"""A webhook's secrets before the present one, and what it takes to deliver an event again."""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0007"
 down_revision = "0006"
@@ -10,8 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("webhooks", sa.Column("previous_secret", sa.Text))
-    op.add_column("webhooks", sa.Column("previous_secret_until", sa.DateTime(timezone=True)))
+    op.add_column("webhooks", sa.Column("previous_secrets", JSONB, nullable=False, server_default="[]"))
     op.add_column("webhook_deliveries", sa.Column("request_id", sa.Text))
     op.add_column("webhook_deliveries", sa.Column("request_index", sa.Integer))
     op.add_column("webhook_deliveries", sa.Column("redelivery", sa.Integer, nullable=False, server_default="0"))
@@ -27,5 +27,4 @@ def downgrade() -> None:
     op.create_unique_constraint("webhook_deliveries_event", "webhook_deliveries", ["webhook_id", "event_id"])
     for column in ("redelivery", "request_index", "request_id"):
         op.drop_column("webhook_deliveries", column)
-    for column in ("previous_secret_until", "previous_secret"):
-        op.drop_column("webhooks", column)
+    op.drop_column("webhooks", "previous_secrets")
