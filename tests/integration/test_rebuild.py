@@ -1,0 +1,117 @@
+"""The rebuild, step by step: given up, gone on with after a loss, and two at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from agents.collections import ensure_serving
+from agents.items import Item
+from agents.maintenance.rebuild import Phase, Rebuild, Rebuilt
+from agents.projection import Projection, open_projection
+from agents.stages.apply import apply
+from infra.onnx import EmbeddingSettings
+from infra.postgres import PostgresSettings
+from infra.postgres.collections import CollectionState
+from infra.weaviate import WeaviateSettings
+from schemas.problems import StoreUnavailableError
+from schemas.requests import MemoryRequest
+from streams.records import Record
+
+_COUNT = 1_200
+
+
+@pytest.fixture
+async def both(
+    postgres_settings: PostgresSettings, weaviate_settings: WeaviateSettings, model_dir: Path
+) -> AsyncIterator[Projection]:
+    embedding = EmbeddingSettings(model=str(model_dir), threads=1)
+    async with open_projection(postgres_settings, weaviate_settings, embedding) as projection:
+        await ensure_serving(projection.database, projection.index, projection.model)
+        yield projection
+
+
+async def add(both: Projection, count: int) -> None:
+    items = [
+        Item(
+            Record("t", 0, 0, 0.0, None, b""),
+            MemoryRequest.model_validate(
+                {"request_id": str(uuid4()), "op": "add", "user_id": "alice", "text": f"number {number % 9}"}
+            ),
+        )
+        for number in range(count)
+    ]
+    applied, _ = apply(both.database, items)
+    await both.projecting.project([entry.memory.id for one in applied for entry in one.history], {})
+
+
+class StoppedError(Exception):
+    """Ends a rebuild where a test wants it to end."""
+
+
+def stops_after_a_page(phase: Phase, done: Rebuilt) -> None:
+    if phase is Phase.FILLING and done.filled:
+        raise StoppedError
+
+
+def ignore(phase: Phase, done: Rebuilt) -> None:
+    """Progress that nobody looks at."""
+
+
+async def states(both: Projection) -> list[CollectionState]:
+    known = await asyncio.to_thread(both.database.collections.of, both.index.collection)
+    return [one.state for one in known]
+
+
+async def objects(both: Projection) -> int:
+    index = await both.projecting.serving()
+    return len(await index.versions(both.database.ids_after(None, 10_000)))
+
+
+async def test_what_was_interrupted_goes_on_or_is_given_up(both: Projection) -> None:
+    await add(both, _COUNT)
+    with pytest.raises(StoppedError):
+        await Rebuild(both, 0, stops_after_a_page).run()
+    assert await states(both) == [CollectionState.SERVING, CollectionState.BUILDING]
+    await add(both, 1)  # is written to both
+
+    given_up = await Rebuild(both, 0, ignore).abandon()
+    assert (len(given_up.dropped), await states(both)) == (1, [CollectionState.SERVING])
+    assert await objects(both) == _COUNT + 1
+
+    with pytest.raises(StoppedError):
+        await Rebuild(both, 0, stops_after_a_page).run()
+    done = await Rebuild(both, 0, ignore).run()
+    assert 0 < done.filled < _COUNT + 1  # the first page was there
+    assert (done.dropped, await states(both)) == ([both.index.collection], [CollectionState.SERVING])
+    assert await objects(both) == _COUNT + 1
+
+
+async def test_a_collection_that_weaviate_lost_meanwhile_is_filled_from_the_beginning(both: Projection) -> None:
+    await add(both, _COUNT)
+    with pytest.raises(StoppedError):
+        await Rebuild(both, 0, stops_after_a_page).run()
+    for known in both.database.collections.of(both.index.collection):
+        await both.index.at(known.name).drop()
+    with pytest.raises(StoreUnavailableError):
+        await (await both.projecting.serving()).versions([uuid4()])
+
+    done = await Rebuild(both, 0, ignore).run()
+
+    assert done.filled == _COUNT
+    assert await objects(both) == _COUNT
+
+
+async def test_a_second_one_that_knows_nothing_of_the_first_does_no_harm(both: Projection) -> None:
+    """Only one runs at a time, as long as its connection holds: here it did not."""
+    await add(both, _COUNT)
+    first, second = Rebuild(both, 0, ignore), Rebuild(both, 0, ignore)
+    results = await asyncio.gather(first.run(), second.run(), return_exceptions=True)
+    assert not [result for result in results if isinstance(result, BaseException)], results
+    await Rebuild(both, 0, ignore).run()
+    assert (await states(both)).count(CollectionState.SERVING) == 1
+    assert await objects(both) == _COUNT
