@@ -20,7 +20,7 @@ DROPPED: Final = "dlq.drop"
 REOPENED: Final = "request.reopen"
 
 #: Dead letters that the audit is asked about at a time. They may be large.
-_PAGE: Final = 50
+_PAGE: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Selection:
             and (not self.stages or letter.stage in self.stages)
             and self.project in (None, letter.project)
             and (self.source is None or f"{letter.source}/".startswith(f"{self.source.rstrip('/')}/"))
+            and (self.since is None or letter.at >= self.since)
+            and (self.until is None or letter.at < self.until)
         )
 
 
@@ -63,8 +65,6 @@ async def select(
     page: list[DeadLetter] = []
     async with aclosing(read_dead_letters(settings, selection.since or "beginning")) as letters:
         async for letter in letters:
-            if selection.until is not None and letter.at >= selection.until:
-                break
             if selection.matches(letter):
                 page.append(letter)
             if len(page) == _PAGE:

@@ -143,6 +143,6 @@ async def dead_letters_check(settings: KafkaSettings) -> list[Finding]:
     return [
         warning(
             f"{count:,} records were set aside in {topic}",
-            "their headers say why, and the table of dead letters in docs/errors.md what to do",
+            "'agentmem dlq list' shows which of them nobody dealt with, and why; docs/dead-letters.md what to do",
         )
     ]

@@ -69,9 +69,9 @@ def listed(dlq: Agentmem, *options: str) -> list[dict[str, Any]]:
 
 
 def replay(
-    dlq: Agentmem, *arguments: str, code: ExitCode = ExitCode.OK, **environment: str
+    dlq: Agentmem, *arguments: str, code: ExitCode = ExitCode.OK, editor: str = "false"
 ) -> list[dict[str, Any]]:
-    result: Result = dlq("dlq", "replay", "--json", *arguments, **environment)
+    result: Result = dlq.with_environment(EDITOR=editor)("dlq", "replay", "--json", *arguments)
     assert result.code == code, result.out + result.err
     return [json.loads(line) for line in result.out.splitlines()]
 
