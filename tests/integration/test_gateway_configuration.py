@@ -72,6 +72,12 @@ async def test_a_change_counts_at_once_and_can_be_taken_back(door: Door, operato
     assert '"key";q=55;' in await quota(door, tenant)
     async with door.session.get(f"{door.url}/health/live", headers={"Origin": "https://a.example"}) as response:
         assert response.headers["Access-Control-Allow-Origin"] == "https://a.example"
+    # As curl sends it, unless told otherwise.
+    form = {"X-API-Key": operator, "Content-Type": "application/x-www-form-urlencoded"}
+    async with door.session.post(
+        f"{door.url}/configure", data=b'{"gateway.rate_key": 55}', headers=form
+    ) as response:
+        assert (response.status, (await response.json())["changed"]) == (200, {})
     shown = (await door.answer("GET", "/configure/", operator))[1]["settings"]["gateway.rate_key"]
     assert shown["value"] == 55
     assert "operator" in shown["source"]

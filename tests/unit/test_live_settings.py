@@ -17,6 +17,8 @@ from agentmem.logs import configure_logging, set_level
 from agentmem.settings import LogSettings, Settings, SettingsError, read_layers
 from gateway.configuration import Change, ChangeRefusedError
 from infra.telemetry.metrics import SETTINGS_PENDING, SETTINGS_RELOADS
+from streams.records import Record
+from streams.window import Window
 
 SECTIONS = ("gateway", "window", "log")
 WAIT_S = 30
@@ -163,6 +165,18 @@ def test_an_operators_mistake_is_named_and_changes_nothing(
         live.change(values, "ann")
     assert caught.value.code == code
     assert live.shown() == before
+
+
+async def test_a_window_closes_at_its_new_size(file: Path) -> None:
+    live = following(file)
+    window = Window(live.settings.window, lambda: None, lambda: None)
+    for offset in range(5):
+        window.put(Record("t", 0, offset, 0.0, None, b""))
+    live.change({"window.max_records": 2, "window.max_wait_ms": 60_000}, "ann")
+    batches = [await asyncio.wait_for(window.batch(), WAIT_S) for _ in range(2)]
+    assert [len(batch.records) for batch in batches] == [2, 2]
+    live.change({"window.max_records": 1}, "ann")
+    assert len((await asyncio.wait_for(window.batch(), WAIT_S)).records) == 1
 
 
 @pytest.mark.usefixtures("_logging_as_before")
