@@ -118,7 +118,7 @@ def _operation(
         "security": [],
     }
     if declared.body is not None:
-        content = {_JSON: {"schema": schemas[declared.body]}}
+        content = {_JSON: {"schema": schemas[declared.body], "example": declared.example}}
         document["requestBody"] = {"required": declared.body_required, "content": content}
     if route.scope is not None:
         scopes = [] if route.scope == ANY else [route.scope]

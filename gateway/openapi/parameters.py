@@ -8,6 +8,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+#: A memory's id in examples.
+EXAMPLE_ID: Final = "8b6e2a3e-5d0f-5f0b-9a51-5c2f1d1f9a10"
 _NULL: Final = {"type": "null"}
 REFERENCE: Final = "#/components/schemas/{model}"
 

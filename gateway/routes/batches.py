@@ -13,7 +13,7 @@ from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError
 from gateway.http.routing import Route
 from gateway.openapi.operation import operation
-from gateway.openapi.parameters import Idempotent
+from gateway.openapi.parameters import EXAMPLE_ID, Idempotent
 from gateway.services import SERVICES
 from gateway.shapes.requests import BatchAdded, BatchChanged
 from gateway.writes.adding import ADD_UNSUPPORTED, parse_item
@@ -26,7 +26,12 @@ from schemas.requests import MemoryRequest
 
 
 @operation(
-    body=BatchAddBody, unsupported=ADD_UNSUPPORTED, headers=Idempotent, answers={200: BatchAdded}, problems=(422,)
+    body=BatchAddBody,
+    example={"memories": [{"content": "I play the violin", "user_id": "alice"}]},
+    unsupported=ADD_UNSUPPORTED,
+    headers=Idempotent,
+    answers={200: BatchAdded},
+    problems=(422,),
 )
 async def add(request: web.Request) -> web.Response:
     """Add up to 1,000 memories, each with its ``content`` and scope. What is wrong with one harms only itself."""
@@ -47,7 +52,13 @@ async def add(request: web.Request) -> web.Response:
     return json_response({"ids": ids, "success_count": len(ids), "fail_count": len(errors), "errors": errors})
 
 
-@operation(body=BatchUpdateBody, headers=Idempotent, answers={200: BatchChanged}, problems=(404, 422))
+@operation(
+    body=BatchUpdateBody,
+    example={"memories": [{"memory_id": EXAMPLE_ID, "text": "I play the viola"}]},
+    headers=Idempotent,
+    answers={200: BatchChanged},
+    problems=(404, 422),
+)
 async def update(request: web.Request) -> web.Response:
     """Change up to 1,000 memories, each named by its ``memory_id``; all of them must be there."""
     items = items_of(await read_body(request), BATCH_MAX)
@@ -68,7 +79,13 @@ async def update(request: web.Request) -> web.Response:
     )
 
 
-@operation(body=BatchDeleteBody, headers=Idempotent, answers={200: BatchChanged}, problems=(404, 422))
+@operation(
+    body=BatchDeleteBody,
+    example={"memories": [{"memory_id": EXAMPLE_ID}]},
+    headers=Idempotent,
+    answers={200: BatchChanged},
+    problems=(404, 422),
+)
 async def delete(request: web.Request) -> web.Response:
     """Delete up to 1,000 memories, each named by its ``memory_id``; all of them must be there."""
     items = items_of(await read_body(request), BATCH_MAX)

@@ -36,6 +36,7 @@ from schemas.scope import ENTITY_FIELDS, Scope
 
 @operation(
     body=UpdateBody,
+    example={"text": "I play the viola", "metadata": {"source": "chat"}},
     headers=Conditional,
     answers={200: Updated},
     problems=(404, 412, 422),

@@ -28,7 +28,9 @@ async def get(request: web.Request) -> web.Response:
     return json_response({"settings": _shown(_configuration(request))})
 
 
-@operation(body=NewSettings, answers={200: shapes.SettingsChanged}, problems=(501,))
+@operation(
+    body=NewSettings, example={"log.level": "debug"}, answers={200: shapes.SettingsChanged}, problems=(501,)
+)
 async def change(request: web.Request) -> web.Response:
     """Set live settings of this gateway until it ends, all or none; null takes one back."""
     configuration, caller = _configuration(request), request[CALLER]

@@ -49,7 +49,13 @@ async def list_keys(request: web.Request) -> web.Response:
     return json_response([key_json(key) for key in keys])
 
 
-@operation(body=NewKey, headers=Idempotent, answers={201: KeyMade}, problems=(409,))
+@operation(
+    body=NewKey,
+    example={"name": "dashboard", "scopes": ["read"]},
+    headers=Idempotent,
+    answers={201: KeyMade},
+    problems=(409,),
+)
 async def create_key(request: web.Request) -> web.Response:
     """Make an API key: its token is in this answer and never again."""
     services = request.app[SERVICES]
@@ -66,7 +72,14 @@ async def create_key(request: web.Request) -> web.Response:
     return json_response(_issued_json(issued), 201)
 
 
-@operation(body=KeyRotation, body_required=False, headers=Idempotent, answers={201: KeyMade}, problems=(404, 409))
+@operation(
+    body=KeyRotation,
+    example={"grace_s": 3600},
+    body_required=False,
+    headers=Idempotent,
+    answers={201: KeyMade},
+    problems=(404, 409),
+)
 async def rotate_key(request: web.Request) -> web.Response:
     """Make a key in place of this one, which goes on working for ``grace_s`` seconds (default: a day)."""
     services = request.app[SERVICES]

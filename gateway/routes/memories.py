@@ -25,14 +25,36 @@ from gateway.writes.changing import etag, parse_memory_id
 from gateway.writes.idempotency import request_id_of
 from gateway.writes.scopes import read_filters
 
+_ADD: Final = {
+    "messages": [{"role": "user", "content": "I play the violin"}],
+    "user_id": "alice",
+    "infer": False,
+    "metadata": {"source": "chat"},
+}
+_LIST: Final = {"filters": {"AND": [{"user_id": "alice"}, {"metadata": {"source": "chat"}}]}, "page_size": 20}
 
-@operation(body=AddBody, unsupported=ADD_UNSUPPORTED, headers=Idempotent, answers={200: Added}, problems=(422,))
+
+@operation(
+    body=AddBody,
+    example=_ADD,
+    unsupported=ADD_UNSUPPORTED,
+    headers=Idempotent,
+    answers={200: Added},
+    problems=(422,),
+)
 async def add(request: web.Request) -> web.Response:
     """Accept messages. With ``infer: false`` the answer waits until they are memories."""
     return await _add(request, await read_body(request))
 
 
-@operation(body=AddBody, unsupported=ADD_UNSUPPORTED, headers=Idempotent, answers={200: Added}, problems=(422,))
+@operation(
+    body=AddBody,
+    example=_ADD,
+    unsupported=ADD_UNSUPPORTED,
+    headers=Idempotent,
+    answers={200: Added},
+    problems=(422,),
+)
 async def add_and_wait(request: web.Request) -> web.Response:
     """Accept messages and answer when they are memories, as the self-hosted server does."""
     return await _add(request, await read_body(request), wait=True)
@@ -40,6 +62,7 @@ async def add_and_wait(request: web.Request) -> web.Response:
 
 @operation(
     body=AddBody | ListBody,
+    example=_ADD,
     unsupported=tuple(sorted({*ADD_UNSUPPORTED, *LIST_UNSUPPORTED})),
     query=Page,
     headers=Idempotent,
@@ -52,7 +75,7 @@ async def add_or_list(request: web.Request) -> web.Response:
     return await (_add(request, body) if "messages" in body else _list(request, body))
 
 
-@operation(body=ListBody, unsupported=LIST_UNSUPPORTED, query=Page, answers={200: MemoryPage})
+@operation(body=ListBody, example=_LIST, unsupported=LIST_UNSUPPORTED, query=Page, answers={200: MemoryPage})
 async def list_memories(request: web.Request) -> web.Response:
     """A page of the memories that a filter holds for, newest first; ``as_of`` lists those of a past moment."""
     return await _list(request, await read_body(request))

@@ -13,6 +13,7 @@ from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, not_found
 from gateway.http.routing import Route
 from gateway.openapi.operation import operation
+from gateway.openapi.parameters import EXAMPLE_ID
 from gateway.routes.health import ORGANISATION
 from gateway.services import SERVICES
 from gateway.shapes.projects import FeedbackNoted, Project, ProjectUpdated
@@ -58,6 +59,7 @@ async def get(request: web.Request) -> web.Response:
 
 @operation(
     body=ProjectSettings,
+    example={"custom_instructions": "Only what is about music."},
     unsupported=_UNSUPPORTED,
     query=FieldsQuery,
     answers={200: ProjectUpdated},
@@ -76,7 +78,12 @@ async def update(request: web.Request) -> web.Response:
     return json_response({"message": "The project was updated.", **_shown(request, project, settings)})
 
 
-@operation(body=Feedback, answers={200: FeedbackNoted}, problems=(404,))
+@operation(
+    body=Feedback,
+    example={"memory_id": EXAMPLE_ID, "feedback": "POSITIVE"},
+    answers={200: FeedbackNoted},
+    problems=(404,),
+)
 async def feedback(request: web.Request) -> web.Response:
     """Note what the caller thinks of a memory; null takes it back."""
     services, project = request.app[SERVICES], request[CALLER].project

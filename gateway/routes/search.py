@@ -18,7 +18,12 @@ from gateway.services import SERVICES
 from gateway.shapes.memories import Search
 
 
-@operation(body=SearchBody, unsupported=SEARCH_UNSUPPORTED, answers={200: Search})
+@operation(
+    body=SearchBody,
+    example={"query": "What does she play?", "filters": {"user_id": "alice"}, "top_k": 3},
+    unsupported=SEARCH_UNSUPPORTED,
+    answers={200: Search},
+)
 async def search(request: web.Request) -> web.Response:
     """The memories nearest in meaning, best first, of those that a filter holds for."""
     query, fields = parse_search(request[CALLER].project, await read_body(request))

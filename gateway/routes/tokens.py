@@ -31,7 +31,9 @@ class RefreshToken(BaseModel):
     refresh_token: str = Field(min_length=1, max_length=4096, pattern=r"^[\x21-\x7e]+$")
 
 
-@operation(body=Login, body_required=False, answers={200: shapes.Tokens}, problems=(501,))
+@operation(
+    body=Login, example={"scopes": ["read"]}, body_required=False, answers={200: shapes.Tokens}, problems=(501,)
+)
 async def login(request: web.Request) -> web.Response:
     """An access and a refresh token for the API key that calls, with all of its scopes or those named."""
     tokens, caller = _tokens(request), request[CALLER]
@@ -44,7 +46,12 @@ async def login(request: web.Request) -> web.Response:
     return _pair_response(tokens, await tokens.start(caller.project, caller.key_id, scopes))
 
 
-@operation(body=RefreshToken, answers={200: shapes.Tokens}, problems=(401, 501))
+@operation(
+    body=RefreshToken,
+    example={"refresh_token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln"},
+    answers={200: shapes.Tokens},
+    problems=(401, 501),
+)
 async def refresh(request: web.Request) -> web.Response:
     """The next pair of tokens. A refresh token works once: used again, it ends the login."""
     tokens = _tokens(request)
@@ -55,7 +62,12 @@ async def refresh(request: web.Request) -> web.Response:
         raise await _refused(request) from error
 
 
-@operation(body=RefreshToken, answers={200: shapes.TokensRevoked}, problems=(401, 501))
+@operation(
+    body=RefreshToken,
+    example={"refresh_token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln"},
+    answers={200: shapes.TokensRevoked},
+    problems=(401, 501),
+)
 async def revoke(request: web.Request) -> web.Response:
     """End the login of a refresh token: every gateway refuses its tokens within seconds."""
     tokens = _tokens(request)

@@ -71,7 +71,13 @@ async def list_webhooks(request: web.Request) -> web.Response:
     return json_response([webhook_json(webhook) for webhook in found])
 
 
-@operation(body=NewWebhook, headers=Idempotent, answers={200: shapes.WebhookMade}, problems=(404, 409))
+@operation(
+    body=NewWebhook,
+    example={"name": "mine", "url": "https://example.com/hook"},
+    headers=Idempotent,
+    answers={200: shapes.WebhookMade},
+    problems=(404, 409),
+)
 async def create_webhook(request: web.Request) -> web.Response:
     """Make a webhook. Its secret, by which receivers check signatures, is in this answer and never again."""
     services = request.app[SERVICES]
@@ -100,7 +106,7 @@ async def get_webhook(request: web.Request) -> web.Response:
     return json_response(webhook_json(await find_webhook(request)))
 
 
-@operation(body=WebhookChange, answers={200: shapes.WebhookUpdated}, problems=(404,))
+@operation(body=WebhookChange, example={"is_active": True}, answers={200: shapes.WebhookUpdated}, problems=(404,))
 async def update_webhook(request: web.Request) -> web.Response:
     """Change what is named. `is_active: true` gives a disabled webhook a new start; a null id is any."""
     services = request.app[SERVICES]
@@ -124,7 +130,13 @@ async def delete_webhook(request: web.Request) -> web.Response:
     return json_response({"message": "Webhook deleted successfully"})
 
 
-@operation(body=SecretRotation, body_required=False, answers={200: shapes.WebhookMade}, problems=(404,))
+@operation(
+    body=SecretRotation,
+    example={"grace_s": 3600},
+    body_required=False,
+    answers={200: shapes.WebhookMade},
+    problems=(404,),
+)
 async def rotate_secret(request: web.Request) -> web.Response:
     """Make a new secret, which is in this answer and never again. For `grace_s` posts are signed with both."""
     services = request.app[SERVICES]

@@ -100,10 +100,6 @@ class BatchItem(_Ids, _Options):
 class BatchAddBody(BaseModel):
     """Memories to add."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"memories": [{"content": "I play the violin", "user_id": "alice"}]}]}
-    )
-
     memories: Annotated[list[BatchItem], _Items] = Field(description="The memories.")
 
 

@@ -69,14 +69,25 @@ def test_every_schema_is_used() -> None:
         assert DOCUMENT["components"][kind].keys() <= used
 
 
+def test_every_body_has_an_example_that_it_takes() -> None:
+    for described in OPERATIONS.values():
+        if "requestBody" in described:
+            content = described["requestBody"]["content"]["application/json"]
+            validator({"allOf": [content["schema"]]}).validate(content["example"])
+
+
 def test_examples_are_true() -> None:
     found = 0
     for node in nodes(DOCUMENT):
         if isinstance(examples := node.get("examples"), list) and ("type" in node or "anyOf" in node):
             for example in examples:
-                Draft202012Validator({**node, "components": DOCUMENT["components"]}).validate(example)
+                validator(node).validate(example)
                 found += 1
     assert found >= 5
+
+
+def validator(schema: dict[str, Any]) -> Draft202012Validator:
+    return Draft202012Validator({**schema, "components": DOCUMENT["components"]})
 
 
 def names(model: Any) -> set[str]:
