@@ -246,3 +246,19 @@ def test_who_tries_again_anyway_is_told_of_a_connection_that_died(postgres_setti
             work()
         work()
     database.close()
+
+
+def test_closing_gives_up_what_a_thread_waits_for(postgres_settings: PostgresSettings) -> None:
+    """Else a worker that is told to stop would wait for a lock as long as a statement may take."""
+    patient = Database(postgres_settings.model_copy(update={"statement_timeout_s": 600}), retries=True)
+    engine = make_engine(postgres_settings, "holder")
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'memories'::regclass")
+    with ThreadPoolExecutor() as threads, engine.begin() as holder:
+        holder.execute(text("LOCK TABLE memories IN ACCESS EXCLUSIVE MODE"))
+        waiting = threads.submit(patient.versions, [])
+        while not holder.execute(waits).scalar_one():
+            assert not waiting.done()
+        patient.close()
+        with pytest.raises(StoreUnavailableError, match="canceling statement"):
+            waiting.result(30)
+    engine.dispose()
