@@ -9,7 +9,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from agents.settings import WorkerSettings
-from schemas.problems import MisconfiguredError
+from infra.telemetry.listening import listening
 
 #: What keeps a worker from being ready, by component; empty when nothing does.
 Problems = Callable[[], dict[str, str]]
@@ -35,16 +35,6 @@ async def health_server(settings: WorkerSettings, problems: Problems) -> AsyncIt
 
     app = web.Application()
     app.add_routes([web.get("/health/live", live), web.get("/health/ready", ready), web.get("/metrics", metrics)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
-        except OSError as error:
-            raise MisconfiguredError(
-                f"the worker's port {settings.host}:{settings.port} cannot be opened ({error.strerror}): "
-                "set worker.port to a free one, or to 0 for none"
-            ) from error
+    cure = "set worker.port to a free one, or to 0 for none"
+    async with listening(web.AppRunner(app, access_log=None), settings.host, settings.port, cure):
         yield
-    finally:
-        await runner.cleanup()

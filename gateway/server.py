@@ -17,9 +17,9 @@ from gateway.http.protocol import Runner
 from gateway.settings import GatewaySettings
 from infra.onnx import EmbeddingSettings, load_embedder
 from infra.postgres import PostgresSettings
+from infra.telemetry.listening import listening
 from infra.weaviate import WeaviateSettings
 from infra.webhooks import WebhookSettings
-from schemas.problems import MisconfiguredError
 from streams.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -50,19 +50,10 @@ def run_gateway(
 async def _serve(app: web.Application, settings: GatewaySettings) -> int:
     _allow_files(settings.connections_max + _OTHER_FILES)
     runner = Runner(app, settings, shutdown_timeout=settings.shutdown_timeout_s)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
-        except OSError as error:
-            raise MisconfiguredError(
-                f"the gateway cannot listen on {settings.host}:{settings.port} ({error.strerror}): "
-                "set gateway.host and gateway.port to a free address"
-            ) from error
+    cure = "set gateway.host and gateway.port to a free address"
+    async with listening(runner, settings.host, settings.port, cure):
         log.info("the gateway listens on %s", ", ".join(f"http://{h}:{p}" for h, p, *_ in runner.addresses))
         await _stopped(app[FAILED])
-    finally:
-        await runner.cleanup()
     return 0
 
 
