@@ -30,7 +30,7 @@ async def test_a_worker_dies_at_a_boundary(system: System, case: Case, point: st
     """Again and again, each time after some batches more."""
     await publish(system, case.work(poison=0.01).messages(case.scaled(3_000, 500)))
     small = {"window.max_records": str(case.scaled(100, 50))}
-    for _ in range(case.scaled(4, 1)):
+    for _ in range(case.scaled(2, 1)):
         fault = f"{point}:{case.random.randrange(1, 5)}:SIGKILL"
         dying = system.start_worker(small, {failpoints.VARIABLE: fault})
         assert await dying.ended(120) == -signal.SIGKILL, dying.tail()
@@ -48,7 +48,7 @@ async def test_a_worker_wakes_up_with_old_rows_in_its_hands(system: System, case
     What it then writes is old. It sees so itself and mends it; where it dies first, a sweep does, which looks at
     what changed in the last two intervals.
     """
-    pause_s = case.scaled(60, 12)
+    pause_s = case.scaled(60 if end == "continued" else 20, 12)
     # Where it mends by itself no sweep takes part.
     sweep_s = 3_600 if end == "continued" else pause_s
     settings = {"worker.sweep_interval_s": str(sweep_s), "worker.sweep_grace_s": "1"}

@@ -54,8 +54,8 @@ async def test_the_clock_of_postgres_jumps(
 
 async def _jumps(system: System, case: Case, clock: Clock, *, steady: bool) -> None:
     await has_members(system, 2)
-    seconds = case.scaled(40, 10)
-    async with under_load(system, list(case.work(poison=0.01).messages(case.scaled(4_000, 800))), seconds):
+    seconds = case.scaled(20, 10)
+    async with under_load(system, list(case.work(poison=0.01).messages(case.scaled(2_000, 800))), seconds):
         for ahead_s in JUMPS_S:
             await progressed(system, 50)
             clock.set(ahead_s)

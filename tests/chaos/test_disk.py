@@ -29,8 +29,8 @@ async def test_a_full_disk(breakable: OwnStores, breakable_system: System, case:
         await breakable.start(store)
         workers = [system.start_worker() for _ in range(2)]
         await has_members(system, 2)
-        messages = list(case.work(poison=0.01).messages(case.scaled(6_000, 3_000)))
-        async with under_load(system, messages, case.scaled(40, 20)):
+        messages = list(case.work(poison=0.01).messages(case.scaled(5_000, 3_000)))
+        async with under_load(system, messages, case.scaled(25, 15)):
             await progressed(system, 100)
             disk.fill(but_mib=2)
 
@@ -38,7 +38,7 @@ async def test_a_full_disk(breakable: OwnStores, breakable_system: System, case:
                 return "No space left on device" in breakable.log(store)
 
             await eventually(noticed, 120, f"{store} has no space left", system.logs)
-            await asyncio.sleep(case.scaled(20, 5))
+            await asyncio.sleep(case.scaled(10, 5))
             disk.make_room()
             if breakable.is_running(store):
                 await breakable.stop(store)

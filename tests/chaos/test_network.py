@@ -62,7 +62,7 @@ async def network(breakable: OwnStores, breakable_system: System, case: Case) ->
 @pytest.mark.case("network-{kind}", full=True)
 @pytest.mark.parametrize("kind", list(KINDS))
 async def test_a_bad_network(breakable_system: System, network: Network, case: Case, kind: str) -> None:
-    system, seconds = breakable_system, case.scaled(40, 15)
+    system, seconds = breakable_system, case.scaled(20, 10)
     workers = [system.start_worker(environment=network.environment) for _ in range(2)]
     async with under_load(system, list(case.work(poison=0.01).messages(case.scaled(3_000, 600))), seconds):
         await progressed(system, 50)

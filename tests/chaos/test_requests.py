@@ -58,7 +58,7 @@ async def test_there_is_no_dead_letter_topic(system: System, case: Case) -> None
 
 @pytest.mark.case("redelivered", full=True)
 async def test_the_whole_topic_comes_again(system: System, case: Case) -> None:
-    await publish(system, case.work(poison=0.01).messages(10_000))
+    await publish(system, case.work(poison=0.01).messages(5_000))
     first = system.start_worker()
     await caught_up(system, 300)
     before = await observe(system)
@@ -102,7 +102,7 @@ async def test_a_projects_flood_beside_anothers_trickle(system: System, case: Ca
     flooded = _partition(_key("flood", "one"), system.kafka.partitions)
     users = [f"user-{number}" for number in range(200)]
     users = [u for u in users if _partition(_key("trickle", u), system.kafka.partitions) != flooded][:50]
-    await publish(system, (_add("flood", "one", str(number), case) for number in range(30_000)))
+    await publish(system, (_add("flood", "one", str(number), case) for number in range(20_000)))
     worker = system.start_worker()
     await progressed(system, 1_000)
     await publish(system, (_add("trickle", user, f"trickle-{user}", case) for user in users))

@@ -56,16 +56,15 @@ class Case:
     async def becomes_consistent(self, system: System, within_s: float) -> None:
         """For what is mended later, within a bound: wait for it, and note how much was stale before."""
         await caught_up(system, 300)
-        at_first: int | None = None
+        stale: list[list[str]] = []
 
         async def consistent() -> bool:
-            nonlocal at_first
             _, findings = await examine(system, self.embedder)
-            at_first = len(findings.stale) if at_first is None else at_first
+            stale.append(findings.stale)
+            self.counts["stale_at_first"] = len(stale[0])
             return not findings.stale
 
-        await eventually(consistent, within_s, "the index is mended", system.logs)
-        self.counts["stale_at_first"] = at_first
+        await eventually(consistent, within_s, "the index is mended", lambda: "\n".join(stale[-1]))
 
     async def judge(self, system: System, within_s: float = 300, **options: bool) -> Summary:
         """Wait until all is done, count what is wrong, and fail unless that is nothing.
