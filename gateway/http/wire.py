@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from yarl import URL
 
 from gateway.search.querying import Page
+from gateway.shapes import memories as shapes
+from gateway.shapes import parts, requests
 from gateway.writes.progress import Change, Progress, progress_of_rows
 from infra.postgres.browsing import Entity
 from schemas.events import EventType
 from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
 from schemas.identity import event_id
 from schemas.memories import Memory
+from schemas.requests import Operation
 from schemas.times import format_instant
 
-STATUS: Final = {
+STATUS: Final[Mapping[RequestStatus, parts.Status]] = {
     RequestStatus.ACCEPTED: "PENDING",
     RequestStatus.RUNNING: "RUNNING",
     RequestStatus.SUCCEEDED: "SUCCEEDED",
     RequestStatus.FAILED: "FAILED",
 }
-_EVENT: Final = {ChangeKind.ADDED: "ADD", ChangeKind.UPDATED: "UPDATE", ChangeKind.DELETED: "DELETE"}
-_OPERATION: Final = {"add": "ADD", "update": "UPDATE", "delete": "DELETE", "delete_all": "DELETE_ALL"}
+_EVENT: Final[Mapping[ChangeKind, parts.Change]] = {
+    ChangeKind.ADDED: "ADD",
+    ChangeKind.UPDATED: "UPDATE",
+    ChangeKind.DELETED: "DELETE",
+}
+_OPERATION: Final[Mapping[Operation, requests.Asked]] = {
+    "add": "ADD",
+    "update": "UPDATE",
+    "delete": "DELETE",
+    "delete_all": "DELETE_ALL",
+}
 _TYPE: Final = {
     ChangeKind.ADDED: EventType.ADDED,
     ChangeKind.UPDATED: EventType.UPDATED,
@@ -37,7 +49,7 @@ def memory_json(memory: Memory, score: float | None = None, fields: Collection[s
 
     ``fields`` are those to give beside id and score; none named are all.
     """
-    document: dict[str, Any] = {
+    whole: shapes.Memory = {
         "id": str(memory.id),
         "memory": memory.text,
         "user_id": memory.scope.user_id,
@@ -54,12 +66,11 @@ def memory_json(memory: Memory, score: float | None = None, fields: Collection[s
         "updated_at": format_instant(memory.updated_at),
         "expiration_date": _time(memory.expires_at),
     }
-    if score is not None:
-        document["score"] = score
+    document = {**whole} if score is None else {**whole, "score": score}
     return {name: value for name, value in document.items() if not fields or name in {"id", "score", *fields}}
 
 
-def page_json(url: URL, page: Page, count: int, results: list[dict[str, Any]]) -> dict[str, Any]:
+def page_json(url: URL, page: Page, count: int, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A page of a list of ``count``, with the addresses of the next one and the one before."""
 
     def link(number: int) -> str:
@@ -73,12 +84,12 @@ def page_json(url: URL, page: Page, count: int, results: list[dict[str, Any]]) -
     }
 
 
-def entity_json(entity: Entity) -> dict[str, Any]:
+def entity_json(entity: Entity) -> shapes.Entity:
     """A user, agent, app or run."""
     return {
         "id": f"{entity.kind}:{entity.name}",
         "name": entity.name,
-        "type": entity.kind,
+        "type": cast(shapes.Kind, entity.kind),
         "total_memories": entity.memories,
         "metadata": None,
         "created_at": format_instant(entity.created_at),
@@ -86,7 +97,7 @@ def entity_json(entity: Entity) -> dict[str, Any]:
     }
 
 
-def history_json(entry: HistoryEntry) -> dict[str, Any]:
+def history_json(entry: HistoryEntry) -> shapes.HistoryLine:
     """One line of a memory's history; its id is the id of the event that announced it."""
     memory = entry.memory
     deleted = entry.kind is ChangeKind.DELETED
@@ -105,14 +116,14 @@ def history_json(entry: HistoryEntry) -> dict[str, Any]:
     }
 
 
-def results_json(progress: Progress) -> list[dict[str, Any]]:
+def results_json(progress: Progress) -> list[requests.Result]:
     """What a request did, one entry for each memory."""
     return [_result(change) for change in progress.changes]
 
 
-def event_json(request_id: str, progress: Progress) -> dict[str, Any]:
+def event_json(request_id: str, progress: Progress) -> requests.Event:
     """The state of a request."""
-    document: dict[str, Any] = {
+    document: requests.Event = {
         "id": request_id,
         "event_id": request_id,
         "status": STATUS[progress.status],
@@ -123,13 +134,14 @@ def event_json(request_id: str, progress: Progress) -> dict[str, Any]:
     return document
 
 
-def outcome_json(outcome: RequestOutcome, entries: Sequence[HistoryEntry]) -> dict[str, Any]:
+def outcome_json(outcome: RequestOutcome, entries: Sequence[HistoryEntry]) -> requests.ListedEvent:
     """The state of a request in a list of them."""
     document = event_json(outcome.request_id, progress_of_rows(outcome, entries))
-    return document | {"event_type": _OPERATION[outcome.op], "updated_at": format_instant(outcome.recorded_at)}
+    recorded_at = format_instant(outcome.recorded_at)
+    return {**document, "event_type": _OPERATION[outcome.op], "updated_at": recorded_at}
 
 
-def _result(change: Change) -> dict[str, Any]:
+def _result(change: Change) -> requests.Result:
     # Older clients and the self-hosted server's callers read "memory", newer ones "data".
     return {
         "id": str(change.memory_id),

@@ -24,11 +24,10 @@ class Operation:
     """Declares a handler's operation, as a decorator.
 
     ``answers`` are what it answers by status: a shape of ``gateway.shapes`` or a list of them, a :class:`Text`, or
-    None where there is no body; ``answer_headers`` are headers that these always have. ``body``, of
-    which ``example`` is one, ``query`` and ``headers`` are models: each field of the latter two is a parameter, a
-    header's by its alias. ``problems`` are
-    the statuses of errors that not every operation has (those that all have are in ``gateway.openapi.problems``).
-    ``unsupported`` are fields of mem0 that are refused by name.
+    None where there is no body; ``answer_headers`` are headers that these always have. ``body``, of which
+    ``example`` is one, ``query`` and ``headers`` are models: each field of the latter two is a parameter, a
+    header's by its alias. ``problems`` are the statuses of errors that not every operation has (those that all
+    have are in ``gateway.openapi.problems``). ``unsupported`` are fields of mem0 that are refused by name.
     """
 
     answers: Mapping[int, Any]

@@ -3,7 +3,7 @@
 Each handler is declared with ``@operation`` (``gateway/openapi/operation.py``), from which the OpenAPI document is
 made; a test fails for a route without a declaration:
 
-    @operation(body=NewKey, answers={201: KeyMade}, problems=(404,))
+    @operation(body=NewKey, example={"name": "dashboard"}, answers={201: KeyMade}, problems=(404,))
     async def create_key(request): ...
 
 Its docstring is the description (the first sentence the summary), and its module is the tag. Answers are shapes of

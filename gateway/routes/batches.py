@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from aiohttp import web
@@ -15,7 +15,7 @@ from gateway.http.routing import Route
 from gateway.openapi.operation import operation
 from gateway.openapi.parameters import EXAMPLE_ID, Idempotent
 from gateway.services import SERVICES
-from gateway.shapes.requests import BatchAdded, BatchChanged
+from gateway.shapes.requests import BatchAdded, BatchChanged, ItemError
 from gateway.writes.adding import ADD_UNSUPPORTED, parse_item
 from gateway.writes.bodies import BATCH_MAX, BatchAddBody, BatchDeleteBody, BatchUpdateBody
 from gateway.writes.changing import parse_delete, parse_memory_id, parse_update
@@ -39,7 +39,7 @@ async def add(request: web.Request) -> web.Response:
     items = items_of(await read_body(request), BATCH_MAX)
     batch_id = request_id_of(request, project)
     requests: dict[int, MemoryRequest] = {}
-    errors: list[dict[str, Any]] = []
+    errors: list[ItemError] = []
     for number, item in enumerate(items):
         try:
             requests[number] = parse_item(project, item, part_id(batch_id, number))
@@ -118,7 +118,7 @@ async def _carry_out(request: web.Request, requests: list[MemoryRequest], done: 
     return json_response({"message": f"{succeeded} of {len(requests)} memories were {done}.", **document})
 
 
-async def _failures(request: web.Request, requests: dict[int, MemoryRequest]) -> list[dict[str, Any]]:
+async def _failures(request: web.Request, requests: dict[int, MemoryRequest]) -> list[ItemError]:
     """Carry out these requests; what went wrong, by their numbers."""
     if not requests:
         return []
@@ -130,8 +130,9 @@ async def _failures(request: web.Request, requests: dict[int, MemoryRequest]) ->
     ]
 
 
-def _error(number: int, error: ApiError) -> dict[str, Any]:
-    return {"index": number, "code": error.code, "detail": error.detail, **error.extra}
+def _error(number: int, error: ApiError) -> ItemError:
+    about: ItemError = {"index": number, "code": error.code, "detail": error.detail}
+    return cast(ItemError, {**about, **error.extra})
 
 
 ROUTES: Final = [

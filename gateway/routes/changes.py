@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from aiohttp import web
@@ -88,7 +88,7 @@ async def reset(request: web.Request) -> web.Response:
     return json_response(await delete_all(request, Scope(project), ENTITY_FIELDS))
 
 
-async def delete_all(request: web.Request, scope: Scope, present: tuple[str, ...]) -> dict[str, Any]:
+async def delete_all(request: web.Request, scope: Scope, present: tuple[str, ...]) -> Accepted:
     """Carry out a ``delete_all`` and say how far it is."""
     wanted = parse_delete_all(scope, present, request_id_of(request, scope.project))
     return await _submit(request, wanted, "The memories were deleted.")
@@ -96,7 +96,7 @@ async def delete_all(request: web.Request, scope: Scope, present: tuple[str, ...
 
 async def _change(
     request: web.Request, make: Callable[[Scope, UUID, str], MemoryRequest], done: str
-) -> tuple[dict[str, Any], UUID]:
+) -> tuple[Accepted, UUID]:
     services, project = request.app[SERVICES], request[CALLER].project
     id = parse_memory_id(request.match_info["memory_id"])
     request_id = request_id_of(request, project)
@@ -112,7 +112,7 @@ async def _change(
     return await _submit(request, make(memory.scope, id, request_id), done), id
 
 
-async def _submit(request: web.Request, wanted: MemoryRequest, done: str) -> dict[str, Any]:
+async def _submit(request: web.Request, wanted: MemoryRequest, done: str) -> Accepted:
     progress = await request.app[SERVICES].publisher.submit_and_wait(wanted)
     if (refusal := progress.refusal(wanted.request_id)) is not None:
         raise refusal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -68,13 +68,13 @@ async def redeliver(request: web.Request) -> web.Response:
     return json_response(delivery_json(queued), 202)
 
 
-def delivery_json(delivery: Delivery) -> dict[str, Any]:
+def delivery_json(delivery: Delivery) -> shapes.Delivery:
     """A line of the log."""
     return {
         "id": delivery.id,
         "event_id": delivery.event_id,
         "event_type": delivery.event_type,
-        "status": delivery.status.value,
+        "status": delivery.status,
         "attempts": delivery.attempts,
         "response_status": delivery.response_status,
         "error": delivery.error,

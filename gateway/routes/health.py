@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -48,7 +48,7 @@ async def metrics(_request: web.Request) -> web.Response:
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _report(request: web.Request) -> dict[str, Any]:
+def _report(request: web.Request) -> Health:
     monitor = request.app[SERVICES].health
     return {
         "status": "ok" if monitor.ready else "unavailable",

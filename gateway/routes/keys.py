@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final, get_args
 from uuid import UUID
 
 from aiohttp import web
@@ -17,7 +17,7 @@ from gateway.http.routing import Route
 from gateway.openapi.operation import operation
 from gateway.openapi.parameters import Idempotent
 from gateway.services import SERVICES
-from gateway.shapes.access import Key, KeyMade, KeyRevoked, KeyScope
+from gateway.shapes.access import Key, KeyMade, KeyRevoked, KeyScope, KeyStatus
 from gateway.writes.idempotency import request_id_of
 from infra.postgres import ApiKey
 from infra.postgres.keys import DEFAULT_SCOPES, IssuedKey
@@ -108,13 +108,13 @@ async def revoke_key(request: web.Request) -> web.Response:
     return json_response({"id": str(id), "status": "revoked"})
 
 
-def key_json(key: ApiKey) -> dict[str, Any]:
+def key_json(key: ApiKey) -> Key:
     """A key without its token."""
     return {
         "id": str(key.id),
         "name": key.name,
         "prefix": key.prefix,
-        "scopes": sorted(key.scopes),
+        "scopes": sorted(scope for scope in get_args(KeyScope) if scope in key.scopes),
         "status": _status(key),
         "created_at": format_instant(key.created_at),
         "expires_at": format_instant(key.expires_at) if key.expires_at else None,
@@ -122,11 +122,11 @@ def key_json(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def _issued_json(issued: IssuedKey) -> dict[str, Any]:
+def _issued_json(issued: IssuedKey) -> KeyMade:
     return {**key_json(issued.key), "key": issued.token}
 
 
-def _status(key: ApiKey) -> str:
+def _status(key: ApiKey) -> KeyStatus:
     if key.revoked_at is not None:
         return "revoked"
     return "expired" if key.expires_at is not None and key.expires_at <= datetime.now(UTC) else "active"

@@ -153,7 +153,7 @@ async def rotate_secret(request: web.Request) -> web.Response:
     return json_response({**webhook_json(rotated), "secret": rotated.secret})
 
 
-def webhook_json(webhook: Webhook) -> dict[str, Any]:
+def webhook_json(webhook: Webhook) -> shapes.Webhook:
     """A webhook as mem0's clients know it, and what we know beside."""
     return {
         "webhook_id": str(webhook.id),
@@ -164,7 +164,10 @@ def webhook_json(webhook: Webhook) -> dict[str, Any]:
         "is_active": webhook.is_active,
         "created_at": format_instant(webhook.created_at),
         "updated_at": format_instant(webhook.updated_at),
-        **{field: webhook.ids.get(field) for field in ENTITY_FIELDS},
+        "user_id": webhook.ids.get("user_id"),
+        "agent_id": webhook.ids.get("agent_id"),
+        "app_id": webhook.ids.get("app_id"),
+        "run_id": webhook.ids.get("run_id"),
         "disabled_reason": webhook.disabled_reason,
         "failing_since": format_instant(webhook.failing_since) if webhook.failing_since else None,
         "previous_secret_until": _previous_until(webhook),

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from gateway.shapes.parts import Id, Time
 
 KeyScope = Literal["read", "write", "admin"]
+KeyStatus = Literal["active", "expired", "revoked"]
 
 
 class Key(TypedDict):
@@ -19,7 +20,7 @@ class Key(TypedDict):
     name: str
     prefix: str
     scopes: list[KeyScope]
-    status: Literal["active", "expired", "revoked"]
+    status: KeyStatus
     created_at: Time
     expires_at: Time | None
     revoked_at: Time | None

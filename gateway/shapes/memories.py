@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from gateway.shapes.parts import Change, Count, Id, Page, Time
+
+Kind = Literal["user", "agent", "app", "run"]
 
 
 class Memory(TypedDict):
@@ -30,25 +32,30 @@ class Memory(TypedDict):
     expiration_date: Time | None
 
 
-class FoundMemory(TypedDict):
+class MemoryFields(TypedDict, total=False):
+    """A memory, or some of it."""
+
+    memory: str
+    user_id: str | None
+    agent_id: str | None
+    app_id: str | None
+    run_id: str | None
+    session_id: str | None
+    role: str
+    name: str | None
+    metadata: dict[str, Any]
+    categories: list[str]
+    version: int
+    created_at: Time
+    updated_at: Time
+    expiration_date: Time | None
+
+
+class FoundMemory(MemoryFields):
     """A memory that was found, with the fields asked for; by default all of them."""
 
     id: Id
     score: Annotated[float, Field(ge=0, le=1, description="How near it is in meaning; 0.5 is not near at all.")]
-    memory: NotRequired[str]
-    user_id: NotRequired[str | None]
-    agent_id: NotRequired[str | None]
-    app_id: NotRequired[str | None]
-    run_id: NotRequired[str | None]
-    session_id: NotRequired[str | None]
-    role: NotRequired[str]
-    name: NotRequired[str | None]
-    metadata: NotRequired[dict[str, Any]]
-    categories: NotRequired[list[str]]
-    version: NotRequired[int]
-    created_at: NotRequired[Time]
-    updated_at: NotRequired[Time]
-    expiration_date: NotRequired[Time | None]
 
 
 class Search(TypedDict):
@@ -68,7 +75,7 @@ class Entity(TypedDict):
 
     id: str
     name: str
-    type: Literal["user", "agent", "app", "run"]
+    type: Kind
     total_memories: Count
     metadata: None
     created_at: Time

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
+from gateway.shapes.memories import MemoryFields
 from gateway.shapes.parts import Change, Count, Id, Page, Status, Time
 
 RequestId = Annotated[str, Field(description="The request's id: its state and its events are found by it.")]
+
+Asked = Literal["ADD", "UPDATE", "DELETE", "DELETE_ALL"]
 
 
 class ResultText(TypedDict):
@@ -66,25 +69,11 @@ class Deleted(Accepted):
     id: Id
 
 
-class Updated(Accepted):
+class Updated(Accepted, MemoryFields):
     """A memory's change, and when it is done the memory."""
 
     id: Id
-    memory: NotRequired[str]
     text: NotRequired[Annotated[str, Field(description="The same as memory.")]]
-    user_id: NotRequired[str | None]
-    agent_id: NotRequired[str | None]
-    app_id: NotRequired[str | None]
-    run_id: NotRequired[str | None]
-    session_id: NotRequired[str | None]
-    role: NotRequired[str]
-    name: NotRequired[str | None]
-    metadata: NotRequired[dict[str, Any]]
-    categories: NotRequired[list[str]]
-    version: NotRequired[int]
-    created_at: NotRequired[Time]
-    updated_at: NotRequired[Time]
-    expiration_date: NotRequired[Time | None]
 
 
 class Event(TypedDict):
@@ -101,7 +90,7 @@ class Event(TypedDict):
 class ListedEvent(Event):
     """The state of a request in a list of them, with its first 100 results."""
 
-    event_type: Literal["ADD", "UPDATE", "DELETE", "DELETE_ALL"]
+    event_type: Asked
     updated_at: Time
 
 
