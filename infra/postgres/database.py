@@ -31,6 +31,7 @@ from infra.postgres.projects import Projects
 from infra.postgres.reopening import Reopening
 from infra.postgres.replaying import Replaying
 from infra.postgres.settings import PostgresSettings
+from infra.postgres.webhook_log import WebhookLog
 from infra.postgres.webhook_queue import WebhookQueue
 from infra.postgres.webhooks import Webhooks
 from infra.postgres.writes import Accepted, Transaction
@@ -68,9 +69,10 @@ class Database:
         self.exporting = Exporting(self._connection)
         self.forgetting = Forgetting(self._connection)
         self.projects = Projects(self._connection)
+        self.replaying = Replaying(self._connection)
         self.reopening = Reopening(self._connection)
         self.webhooks = Webhooks(self._connection)
-        self.replaying = Replaying(self._connection)
+        self.webhook_log = WebhookLog(self._connection)
         self.webhook_queue = WebhookQueue(self._connection)
 
     def close(self) -> None:
@@ -102,10 +104,6 @@ class Database:
         with self._connection() as connection:
             connection.execute(text("SELECT 1"))
 
-    def now(self) -> datetime:
-        """The database's clock."""
-        with self.transaction() as transaction:
-            return transaction.now()
     @contextmanager
     def exclusively(self, what: str) -> Iterator[bool]:
         """Whether nobody else does this at the same time; it ends with the block, or with this process."""
@@ -117,6 +115,10 @@ class Database:
             finally:
                 connection.execute(text("SELECT pg_advisory_unlock_all()"))
 
+    def now(self) -> datetime:
+        """The database's clock."""
+        with self.transaction() as transaction:
+            return transaction.now()
 
     # What stands now, for the projection.
 
