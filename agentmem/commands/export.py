@@ -62,7 +62,9 @@ def export(
     scope = Scope(project, **named_ids(ids))
     count = 0
     with _output(file, dry_run) as output:
-        for line in _lines(invocation.client_settings(), scope, as_of, history):
+        # Where the lines themselves are seen, a bar would be in their way.
+        bar = output is not sys.stdout.buffer or not sys.stdout.isatty()
+        for line in _lines(invocation.client_settings(), scope, as_of, history, bar):
             if output is not None:
                 output.write(line)
             count += 1
@@ -70,7 +72,7 @@ def export(
     (note if file == "-" and not dry_run else click.echo)(summary)
 
 
-def _lines(settings: Settings, scope: Scope, as_of: datetime | None, history: bool) -> Iterator[bytes]:
+def _lines(settings: Settings, scope: Scope, as_of: datetime | None, history: bool, bar: bool) -> Iterator[bytes]:
     import orjson
 
     from agentmem.progress import progress_bar
@@ -79,7 +81,9 @@ def _lines(settings: Settings, scope: Scope, as_of: datetime | None, history: bo
     from schemas.exports import exported
 
     make_queries_interruptible()
-    with closing(Database(settings.postgres)) as database, progress_bar() as progress:
+    progress = progress_bar()
+    progress.disable = progress.disable or not bar
+    with closing(Database(settings.postgres)) as database, progress:
         task = progress.add_task("memories exported", total=None)
         with closing(database.exporting.memories(scope, as_of, history=history)) as found:
             for memory, versions in found:

@@ -71,7 +71,7 @@ class Forget:
             while ids := await asyncio.to_thread(next, pages, None):
                 done.update(await asyncio.to_thread(forgetting.redact, scope.project, ids))
                 await self._remove_objects(ids)
-                self._tell(f"{done.total()} rows redacted")
+                self._tell(f"{done['memories']} memories redacted")
         while any((changed := await asyncio.to_thread(forgetting.redact_requests, scope)).values()):
             done.update(changed)
         entry = forget_entry(scope, self._actor, **done)

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from agentmem.exit_codes import ExitCode
 from schemas.events import EventType
 from streams.settings import KafkaSettings
-from streams.topics import Topics
+from streams.topics import Topics, admin_client
 from tests.acceptance.command import Agentmem
 from tests.acceptance.test_cli_system import wait_for_line
 
@@ -44,8 +45,16 @@ async def publish(settings: KafkaSettings, numbers: range, user: str = "alice", 
             )
 
 
+async def keep_producers_times(settings: KafkaSettings) -> None:
+    """As a topic of our making, but with the times that records bring."""
+    async with admin_client(settings) as admin:
+        configs = {"message.timestamp.type": "CreateTime"}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, Topics.of(settings).events, configs)])
+
+
 async def test_what_is_read(with_kafka: Agentmem, kafka_settings: KafkaSettings) -> None:
     assert with_kafka("events").out == ""
+    await keep_producers_times(kafka_settings)
     await publish(kafka_settings, range(5))
     await publish(kafka_settings, range(5, 7), user="bob", project="other")
 
