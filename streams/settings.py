@@ -102,5 +102,8 @@ class WindowSettings(BaseModel):
     max_records: Live[int] = Field(256, ge=1, le=10_000, description="Records in a batch at most.")
     max_bytes: Live[int] = Field(4 * MIB, ge=KIB, description="Bytes of record values in a batch at most.")
     max_wait_ms: Live[float] = Field(
-        10.0, ge=0, le=60_000, description="How long a batch waits for more after its first record, in ms."
+        10.0,
+        ge=0,
+        le=60_000,
+        description="How long a batch waits for more after its first record, in ms, while others are in hand.",
     )

@@ -25,6 +25,8 @@ _log = structlog.get_logger(__name__)
 _POLL_MS: Final = 500
 _RECORDS_PER_POLL: Final = 500
 _RETRY_S: Final = 1.0
+#: How long events gather while their projects have no webhooks: the pipeline needs the time more.
+_GATHER_S: Final = 0.5
 
 
 class Intake:
@@ -61,15 +63,19 @@ class Intake:
             while True:
                 batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)
                 if batches:
-                    await self._put(list(chain.from_iterable(batches.values())))
-                    await consumer.commit({part: records[-1].offset + 1 for part, records in batches.items()})
+                    records = list(chain.from_iterable(batches.values()))
+                    wanted = await self._put(records)
+                    await consumer.commit({part: read[-1].offset + 1 for part, read in batches.items()})
+                    if not wanted and len(records) < _RECORDS_PER_POLL:
+                        await asyncio.sleep(_GATHER_S)
         finally:
             await consumer.stop()
 
-    async def _put(self, records: Sequence[ConsumerRecord]) -> None:
+    async def _put(self, records: Sequence[ConsumerRecord]) -> bool:
+        """Queue events; whether any of their projects has webhooks."""
         webhooks = await asyncio.to_thread(self._queue.active, {_project(record) for record in records})
         if not webhooks:
-            return
+            return False
         projects = {webhook.project for webhook in webhooks}
         queued = [
             Queued(
@@ -90,6 +96,7 @@ class Intake:
         if queued:
             await asyncio.to_thread(self._queue.put, queued)
             self._wake()
+        return True
 
 
 def _project(record: ConsumerRecord) -> str:
