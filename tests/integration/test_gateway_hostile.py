@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import string
 import zlib
 from typing import Any
@@ -13,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.integration.gateway_world import World
-from tests.integration.hostile import DOCUMENT, call, check, check_problem, say
+from tests.integration.hostile import call, check, check_problem, say
+from tests.integration.hostile_values import BODIES, HEADERS, UNKNOWN
 
 #: One world serves all examples of a test. How long one takes depends on what else the machine does.
 HOSTILE = settings(
@@ -21,7 +21,6 @@ HOSTILE = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-UNKNOWN = "b6a3b7a2-3b1e-4f0c-9b52-2f6f9a6a3b0e"
 #: Each operation with a body that can be called again and again.
 WITH_BODY = [
     ("POST", "/v3/memories/add/"),
@@ -37,85 +36,6 @@ WITH_BODY = [
     ("POST", "/api/v1/webhooks/projects/{project_id}/"),
     ("PATCH", "/api/v1/orgs/organizations/{organisation}/projects/{project}/"),
 ]
-FIELDS = sorted(
-    {name for schema in DOCUMENT["components"]["schemas"].values() for name in schema.get("properties", ())}
-)
-SCALARS = [
-    *(
-        "null",
-        "true",
-        "NaN",
-        "-Infinity",
-        "-0",
-        "1e999",
-        "1" * 400,
-        "1.7976931348623157e308",
-        "18446744073709551616",
-    ),
-    *(
-        '""',
-        '"*"',
-        '"\\ud800"',
-        '"\\udc00\\ud800"',
-        '"\\u0000"',
-        '"2030-02-31"',
-        f'"{UNKNOWN}"',
-        '"' + "x" * 300 + '"',
-    ),
-    *("[" * 40 + "]" * 40, '{"a":' * 40 + "1" + "}" * 40, "[" * 100_000, "1e", "'x'", "\x00", "\ufeff{}"),
-]
-_scalars = st.sampled_from(SCALARS) | st.text(max_size=20).map(json.dumps) | st.integers().map(str)
-_keys = st.sampled_from(FIELDS).map(json.dumps) | st.sampled_from(['"\\u0000"', '"\\ud800"', '""', "1"])
-
-
-def _object(pairs: list[tuple[str, str]]) -> str:
-    return "{" + ",".join(f"{key}:{value}" for key, value in pairs) + "}"  # a key may come twice
-
-
-_values = st.recursive(
-    _scalars,
-    lambda inner: (
-        st.lists(inner, max_size=3).map(lambda parts: f"[{','.join(parts)}]")
-        | st.lists(st.tuples(_keys, inner), max_size=4).map(_object)
-    ),
-    max_leaves=8,
-)
-#: Bodies that come close: the ids and texts are right, and something else is not.
-_GOOD = {"user_id": '"alice"', "messages": '"x"', "query": '"x"', "text": '"x"', "infer": "false", "name": '"x"'}
-_near = st.tuples(
-    st.lists(st.sampled_from(sorted(_GOOD)), unique=True), st.lists(st.tuples(_keys, _values), max_size=3)
-).map(lambda drawn: _object([*((f'"{name}"', _GOOD[name]) for name in drawn[0]), *drawn[1]]))
-BODIES = _near.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=50)
-
-_printable = st.text(string.printable.strip(), max_size=60).map(str.encode)
-_octets = st.binary(max_size=60).filter(lambda value: not {0, 10, 13} & set(value))
-_VALUES = (
-    _printable | _octets | st.sampled_from([b"", b" ", b'"1"', b"*", b'W/"1"', b'"0"', b"a" * 300, b"\xff\xfe"])
-)
-HEADERS = {
-    "If-Match": _VALUES | st.sampled_from([b'"1","2"', b'"99999999999999999999"', b'"1" ']),
-    "Idempotency-Key": _VALUES | st.sampled_from([b"a" * 255, b"a" * 256, b"\x80", b"a\tb"]),
-    "Authorization": _VALUES
-    | st.sampled_from([b"Token", b"Token a b", b"Bearer a.b.c", b"Bearer e30.e30.e30", b"Basic eA=="]),
-    "X-API-Key": _VALUES,
-    "Content-Type": _VALUES
-    | st.sampled_from([b"text/plain", b"multipart/form-data; boundary=x", b"application/json; charset=x"]),
-    "Content-Encoding": st.sampled_from([b"gzip", b"deflate", b"br", b"zstd", b"gzip, gzip", b"x"]),
-    "traceparent": _VALUES
-    | st.sampled_from([b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01", b"00-" + b"a" * 500]),
-    "X-Request-ID": _VALUES,
-    "Mem0-User-ID": _VALUES,
-    "Accept": _VALUES,
-    "Range": st.sampled_from([b"bytes=0-0", b"bytes=-1", b"lines=1"]),
-    "If-None-Match": _VALUES,
-    "Cookie": _VALUES,
-    "Origin": _VALUES,
-    "Host": _VALUES,
-    "X-Forwarded-For": _VALUES,
-    "X-HTTP-Method-Override": _VALUES,
-    "Expect": st.sampled_from([b"100-continue", b"x"]),
-    "Upgrade": st.sampled_from([b"websocket", b"h2c"]),
-}
 
 
 def filled(path: str) -> str:
@@ -178,13 +98,12 @@ FRAMES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("frame", FRAMES)
-async def test_frames(world: World, frame: str) -> None:
+async def test_frames(world: World) -> None:
     start = b"POST /v3/memories/search/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-    answer = await say(world.client, start + FRAMES[frame])
-    assert 400 <= answer.status < 500, answer
-    check_problem(answer)
-    # What stands behind it is not taken for a call of its own, and the gateway serves on.
+    for name, frame in FRAMES.items():
+        answer = await say(world.client, start + frame)
+        assert 400 <= answer.status < 500, (name, answer)
+        check_problem(answer)
     await world.call("GET", "/v1/ping/")
 
 
@@ -223,13 +142,14 @@ LINES = [
 ]
 
 
-@pytest.mark.parametrize("line", LINES, ids=lambda line: repr(line[:30]))
-async def test_request_lines(world: World, line: bytes) -> None:
-    credential = f"\r\nHost: a\r\nAuthorization: Token {world.token}\r\nConnection: close\r\n\r\n".encode()
-    answer = await say(world.client, line + credential)
-    if answer.status != 200:
-        assert 400 <= answer.status < 500, answer
-        check_problem(answer)
+async def test_request_lines(world: World) -> None:
+    rest = f"\r\nHost: a\r\nAuthorization: Token {world.token}\r\nConnection: close\r\n\r\n".encode()
+    for line in LINES:
+        answer = await say(world.client, line + rest)
+        if answer.status != 200:
+            assert 400 <= answer.status < 500, (line[:50], answer)
+            check_problem(answer)
+    await world.call("GET", "/v1/ping/")
 
 
 async def cursor_of(world: World, token: str) -> str:
