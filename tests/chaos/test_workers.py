@@ -11,7 +11,7 @@ from tests.harness.kafka import has_members, publish
 from tests.harness.load import progressed, under_load
 from tests.harness.system import System
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1_200)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2_400)]
 
 #: A moment for a kill lies at most this long after some progress of the victim's group, in seconds.
 LATEST_KILL_S = 2.0
