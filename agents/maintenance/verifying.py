@@ -43,13 +43,13 @@ class Verifying:
         while True:
             await asyncio.sleep(_POLL_S)
             try:
-                if self._settings.verify_rows_per_s > 0:
-                    await self.step()
+                if (rows_per_s := self._settings.verify_rows_per_s) > 0:
+                    await self.step(rows_per_s)
             except (StoreUnavailableError, BatchRejectedError) as error:
                 _log.debug("verification put off", problem=str(error))
 
-    async def step(self) -> bool:
-        """Compare and mend the next page if it is due; whether it was."""
+    async def step(self, rows_per_s: float) -> bool:
+        """Compare and mend the next page if it is due; whether it was. The one after it is due at this rate."""
         collections = self._database.collections
         index = await self._projecting.serving()
         begun = await asyncio.to_thread(collections.claim_verification, index.collection, _LEASE_S)
@@ -67,7 +67,7 @@ class Verifying:
         ended = len(ids) < _PAGE
         # First all rows, then all objects, then from the beginning.
         reached = Pass(begun.objects != ended, None if ended else ids[-1])
-        due_s = len(ids) / self._settings.verify_rows_per_s
+        due_s = len(ids) / rows_per_s
         await asyncio.to_thread(
             collections.verified, index.collection, reached, due_s, passed=begun.objects and ended
         )

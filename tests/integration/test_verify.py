@@ -163,7 +163,7 @@ async def test_a_store_that_lost_everything_is_filled_again(both: Projection) ->
 
 
 async def test_workers_share_one_pass_and_mend_what_they_find(both: Projection) -> None:
-    settings = WorkerSettings(verify_rows_per_s=100_000, sweep_grace_s=_SETTLE_S)
+    settings = WorkerSettings(sweep_grace_s=_SETTLE_S)
     workers = [Verifying(both.database, both.projecting, settings) for _ in range(2)]
     index = await both.projecting.serving()
     await add(both, 450)
@@ -176,7 +176,7 @@ async def test_workers_share_one_pass_and_mend_what_they_find(both: Projection) 
 
     steps = 0
     for worker in cycle(workers):
-        steps += await worker.step()
+        steps += await worker.step(100_000)
         if await verified_at() is not None:
             break
 
@@ -201,7 +201,8 @@ async def test_a_page_whose_worker_died_is_done_by_another_when_its_time_is_up(b
 async def test_the_command_beside_writes(system: System) -> None:
     """Under load it finds nothing; afterwards what was harmed, and says so by its exit code."""
     work = Workload(Random(seed()), 384)
-    worker = system.start_worker({"worker.verify_rows_per_s": "0"})
+    # The worker itself is to mend nothing here.
+    worker = system.start_worker({"worker.verify_rows_per_s": "0", "worker.sweep_interval_s": "86400"})
     await has_members(system, 1)
     command = Agentmem(system.folder, system.environment())
     async with under_load(system, list(work.messages(3_000)), 20):
