@@ -13,7 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from agents.items import Item
 from agents.stages.apply import apply
@@ -262,3 +262,16 @@ def test_closing_gives_up_what_a_thread_waits_for(postgres_settings: PostgresSet
         with pytest.raises(StoreUnavailableError, match="canceling statement"):
             waiting.result(30)
     engine.dispose()
+
+
+def test_a_batch_asks_postgres_six_times(postgres_settings: PostgresSettings) -> None:
+    """Each question costs a small batch as much as its rows do; the worker's latency hangs on their number."""
+    database = Database(postgres_settings, retries=True)
+    asked: list[str] = []
+    event.listen(database._engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    applied, _ = apply(database, [item(text="likes tea"), item(text="likes coffee")])
+    ids = [entry.memory.id for one in applied for entry in one.history]
+    database.to_project(ids, "AgentMem")
+    assert database.versions(ids) == dict.fromkeys(ids, 1)
+    database.close()
+    assert len(asked) == 6, asked
