@@ -67,6 +67,10 @@ VERIFY_LAST_PASS: Final = Gauge(
 MODEL: Final = Gauge(
     "agentmem_model_info", "The model in use; always 1.", ("model", "revision", "variant", "dimension")
 )
+SETTINGS_RELOADS: Final = Counter(
+    "agentmem_settings_reloads_total", "New settings for a running process: applied, or refused.", ("result",)
+)
+SETTINGS_PENDING: Final = Gauge("agentmem_settings_pending", "Changed settings that wait for a restart.")
 BUILD: Final = Gauge("agentmem_build_info", "The version that runs; always 1.", ("version",))
 WEBHOOK_ATTEMPTS: Final = Counter(
     "agentmem_worker_webhook_attempts_total", "Posts to webhooks, by result: delivered or failed.", ("result",)
@@ -79,10 +83,6 @@ WEBHOOKS_DISABLED: Final = Counter(
 
 _FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-SETTINGS_RELOADS: Final = Counter(
-    "agentmem_settings_reloads_total", "New settings for a running process: applied, or refused.", ("result",)
-)
-SETTINGS_PENDING: Final = Gauge("agentmem_settings_pending", "Changed settings that wait for a restart.")
 HTTP_REQUESTS: Final = Counter(
     "agentmem_gateway_http_requests_total", "Calls answered.", ("method", "route", "status")
 )
