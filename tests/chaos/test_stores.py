@@ -63,7 +63,7 @@ async def test_a_store_killed_under_load(
             await breakable.kill(store)
             await breakable.start(store)
             await case.recovers(system)
-    await case.becomes_consistent(system, case.scaled(120, 60))
+    await case.becomes_consistent(system, 300)
     await case.judge(system)
     await stop_cleanly(*workers)
 
