@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 #: A network of this length is one customer's: it can call from any address in it.
@@ -19,32 +19,31 @@ def networks(listed: str) -> tuple[IPv4Network | IPv6Network, ...]:
 def caller_address(peer: str | None, forwarded: str, trusted: str) -> str:
     """The address to count by: the last one in ``forwarded`` that is no trusted proxy, when ``peer`` is one.
 
-    What stands further left anybody could have written.
+    What stands further left anybody could have written. What is no address counts as the peer.
     """
     proxies = networks(trusted)
-    address = peer or ""
-    for hop in reversed([part.strip() for part in forwarded.split(",") if part.strip()]):
-        if not _is_in(address, proxies):
+    first = address = _parsed(peer or "")
+    for hop in reversed([part for part in forwarded.split(",") if part.strip()]):
+        if address is None or not any(address in network for network in proxies):
             break
-        address = hop
-    return _counted(address)
+        address = _parsed(hop)
+    counted = first if address is None else address
+    return "" if counted is None else _counted(counted)
 
 
-def _is_in(address: str, proxies: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+def _parsed(hop: str) -> IPv4Address | IPv6Address | None:
+    """The address of a hop as proxies write it: also quoted, in brackets, with a port or a zone."""
+    text = hop.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        ip = ip_address(address)
+        ip = ip_address(text.partition("%")[0])
     except ValueError:
-        return False
-    return any(ip in network for network in proxies)
+        return None
+    return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
 
 
-def _counted(address: str) -> str:
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return address[:64]
-    if ip.version == 4:
-        return str(ip)
-    if ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return str(ip_network((ip, _IPV6_PREFIX), strict=False))
+def _counted(ip: IPv4Address | IPv6Address) -> str:
+    return str(ip) if ip.version == 4 else str(ip_network((ip, _IPV6_PREFIX), strict=False))
