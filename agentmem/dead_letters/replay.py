@@ -16,6 +16,7 @@ from agents.stages.decode import decode
 from infra.postgres import Database
 from infra.postgres.reopening import Standing
 from schemas.problems import RecordRejectedError
+from schemas.redaction import REDACTED
 from schemas.requests import MemoryRequest
 from streams.dead_letter_log import DeadLetter
 from streams.producer import Producer, acknowledged
@@ -70,7 +71,7 @@ class Replayer:
             raise _RefusedError(f"it would be set aside again: {error}") from error
 
     async def _open(self, letter: DeadLetter, request: MemoryRequest) -> Standing:
-        if await asyncio.to_thread(is_forgotten, self._database, request.scope, letter.at):
+        if await asyncio.to_thread(self._is_forgotten, request, letter):
             raise _RefusedError("its scope was forgotten since")
         reopening = self._database.reopening
         if self._dry_run:
@@ -81,6 +82,17 @@ class Replayer:
         if standing is Standing.CONFLICT:
             raise _RefusedError(f"request_id {request.request_id} stands for another request: give it another one")
         return standing
+
+    def _is_forgotten(self, request: MemoryRequest, letter: DeadLetter) -> bool:
+        scopes = [request.scope]
+        if request.memory_id is not None:
+            # It need not say whose the memory is.
+            stored = self._database.current([request.memory_id]).get(request.memory_id)
+            if stored is not None:
+                if stored.text == REDACTED:
+                    return True
+                scopes.append(stored.scope)
+        return any(is_forgotten(self._database, scope, letter.at) for scope in scopes)
 
     async def _publish(
         self, letter: DeadLetter, request: MemoryRequest, value: bytes | None, edited: bool
