@@ -8,6 +8,8 @@ from typing import Final
 
 #: A network of this length is one customer's: it can call from any address in it.
 _IPV6_PREFIX: Final = 64
+#: What addresses share, by version, when there are too many to count one by one.
+_WIDER: Final = {4: 16, 6: 32}
 
 
 @lru_cache(maxsize=4)
@@ -29,6 +31,14 @@ def caller_address(peer: str | None, forwarded: str, trusted: str) -> str:
         address = _parsed(hop)
     counted = first if address is None else address
     return "" if counted is None else _counted(counted)
+
+
+def wider(counted: str) -> str:
+    """The network around an address to count by."""
+    if not counted:
+        return counted
+    network = ip_network(counted)
+    return str(network.supernet(new_prefix=_WIDER[network.version]))
 
 
 def _parsed(hop: str) -> IPv4Address | IPv6Address | None:

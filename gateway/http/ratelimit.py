@@ -12,12 +12,14 @@ from urllib.parse import quote
 
 from aiohttp import web
 from limits import RateLimitItemPerSecond
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from gateway.auth.caller import Caller
+from gateway.http.addresses import wider
+from gateway.http.counts import Counts
 from gateway.http.problems import ApiError
 from gateway.settings_limits import LimitSettings
 from infra.telemetry.metrics import RATE_LIMIT_LOCAL, RATE_LIMITED
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 _REDIS_TIMEOUT_S: Final = 0.25
 #: How long each gateway counts alone after Redis failed, before it asks again.
 _REDIS_PAUSE_S: Final = 5.0
+#: Addresses of strangers that are counted one by one here; more of them share a count with their wider network.
+_ADDRESSES_MAX: Final = 10_000
 #: Where the caller stands, for the headers of its answer.
 STANDINGS: Final = web.RequestKey("standings", list["Standing"])
 
@@ -71,7 +75,10 @@ class RateLimiter:
 
     def __init__(self, settings: LimitSettings) -> None:
         self._settings = settings
-        self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._local = SlidingWindowCounterRateLimiter(Counts())
+        # Of their own: however many strangers come, what is kept of callers stays small.
+        self._strangers = Counts()
+        self._local_strangers = SlidingWindowCounterRateLimiter(self._strangers)
         self._shared: SlidingWindowCounterRateLimiter | None = None
         self._redis: ConnectionPool | None = None
         self._pause_until = 0.0
@@ -120,7 +127,7 @@ class RateLimiter:
         policy = Policy("address", self._settings.rate_address, self._settings.rate_window_s)
         return [await self._standing(policy, (address,), count=count)] if policy.quota else []
 
-    async def _standing(self, policy: Policy, who: Sequence[str], *, count: bool) -> Standing:
+    async def _standing(self, policy: Policy, who: tuple[str, ...], *, count: bool) -> Standing:
         if self._shared is not None and time.monotonic() >= self._pause_until:
             try:
                 return await _ask(self._shared, policy, who, count=count)
@@ -129,7 +136,12 @@ class RateLimiter:
                 log.warning("Redis does not count calls, each gateway counts alone for now: %s", error)
         if self._shared is not None:
             RATE_LIMIT_LOCAL.inc()
-        return await _ask(self._local, policy, who, count=count)
+        if policy.name != "address":
+            return await _ask(self._local, policy, who, count=count)
+        item, parts = _item(policy, who)
+        if not self._strangers.has_room(item.key_for(*parts), item.get_expiry(), _ADDRESSES_MAX):
+            who = (wider(*who),)
+        return await _ask(self._local_strangers, policy, who, count=count)
 
 
 def refuse(standings: Sequence[Standing]) -> None:
@@ -147,12 +159,16 @@ def refuse(standings: Sequence[Standing]) -> None:
             )
 
 
+def _item(policy: Policy, who: Sequence[str]) -> tuple[RateLimitItemPerSecond, Sequence[str]]:
+    # The library joins the parts with slashes, which names may hold too.
+    parts = policy.name, *(quote(part, safe="") for part in who)
+    return RateLimitItemPerSecond(policy.quota, policy.window_s), parts
+
+
 async def _ask(
     limiter: SlidingWindowCounterRateLimiter, policy: Policy, who: Sequence[str], *, count: bool
 ) -> Standing:
-    item = RateLimitItemPerSecond(policy.quota, policy.window_s)
-    # The library joins the parts with slashes, which names may hold too.
-    parts = policy.name, *(quote(part, safe="") for part in who)
+    item, parts = _item(policy, who)
     allowed = await (limiter.hit if count else limiter.test)(item, *parts)
     stats = await limiter.get_window_stats(item, *parts)
     reset_s = max(1, math.ceil(stats.reset_time - time.time()))
