@@ -59,6 +59,14 @@ class MisconfiguredError(Exception):
     """Going on would do harm (wrong schema, wrong model, wrong settings): stop and say what to do."""
 
 
+class TooManyError(Exception):
+    """There are as many as there may be."""
+
+
+class NotKeptError(Exception):
+    """What was asked for is no longer kept."""
+
+
 class AlreadyMadeError(Exception):
     """Something with this id is there already: the call that made it came before."""
 

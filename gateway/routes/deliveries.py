@@ -13,11 +13,12 @@ from gateway.http.problems import ApiError, invalid, not_found
 from gateway.http.routing import Route
 from gateway.openapi.operation import operation
 from gateway.routes.webhooks import find_webhook
-from gateway.services import SERVICES, Services
+from gateway.services import SERVICES
 from gateway.shapes import webhooks as shapes
 from infra.webhooks.payload import payload
-from schemas.events import Event, change_event, outcome_event
+from schemas.events import Event
 from schemas.inbound import decode_event
+from schemas.problems import NotKeptError
 from schemas.times import format_instant
 from schemas.webhooks import Delivery
 
@@ -58,11 +59,10 @@ async def redeliver(request: web.Request) -> web.Response:
         raise not_found()
     if not webhook.is_active:
         raise ApiError(409, "webhook_inactive", "This webhook is not active: set is_active first.")
-    event = await _event(services, project, delivery)
-    if event is None:
-        raise ApiError(409, "not_redeliverable", "What this delivery told of is no longer kept.")
-    body = payload(decode_event(event.key.encode(), event.body, event.headers()))
-    queued = await services.call(log.redeliver, delivery, project, event.key, body)
+    try:
+        queued = await services.call(log.redeliver, delivery, project, _body)
+    except NotKeptError as error:
+        raise ApiError(409, "not_redeliverable", "What this delivery told of is no longer kept.") from error
     if queued is None:
         raise ApiError(409, "delivery_pending", "This event is on its way to this webhook already.")
     return json_response(delivery_json(queued), 202)
@@ -85,17 +85,8 @@ def delivery_json(delivery: Delivery) -> shapes.Delivery:
     }
 
 
-async def _event(services: Services, project: str, delivery: Delivery) -> Event | None:
-    """The event, made from the history as it was the first time; None when that has gone."""
-    if delivery.request_id is None or delivery.request_index is None:
-        return None
-    database, index = services.database, delivery.request_index
-    outcome = await services.call(database.outcome, project, delivery.request_id)
-    if outcome is None:
-        return None
-    entries = await services.call(database.request_history, project, delivery.request_id, index - 1, 1)
-    event = change_event(entries[0], outcome) if entries else outcome_event(outcome)
-    return event if str(event.id) == delivery.event_id else None
+def _body(event: Event) -> str:
+    return payload(decode_event(event.key.encode(), event.body, event.headers()))
 
 
 def _delivery_id(request: web.Request) -> int:

@@ -32,7 +32,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from infra.postgres.locks import lock_project
 from infra.postgres.tables import memories, memory_feedback, memory_history, requests, webhook_deliveries
+from infra.postgres.webhook_log import REDACTION
 from schemas.history import RequestStatus
 from schemas.redaction import REDACTED, REDACTED_ROLE, redact_event
 from schemas.scope import Scope
@@ -98,6 +100,7 @@ class Forgetting:
     def redact_requests(self, scope: Scope) -> dict[str, int]:
         """One chunk of what requests and the webhooks' queue hold, as :meth:`redact`. Again until it is 0."""
         with self._unhurried() as connection:
+            lock_project(connection, REDACTION, scope.project)
             return {
                 "requests": _redact_requests(connection, scope),
                 "webhook_deliveries": _redact_deliveries(connection, scope),

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from infra.postgres import reads
+from infra.postgres.locks import lock_project
 from infra.postgres.tables import webhook_deliveries
+from schemas.events import Event, change_event, outcome_event
+from schemas.problems import NotKeptError
 from schemas.webhooks import Delivery, DeliveryStatus
 
 Connect = Callable[..., AbstractContextManager[Connection]]
+
+#: The lock between those who queue contents out of the history and the redaction of what is queued.
+REDACTION: Final = "redaction"
 
 
 class WebhookLog:
@@ -44,11 +51,17 @@ class WebhookLog:
             row = connection.execute(select(webhook_deliveries).where(*mine)).one_or_none()
             return None if row is None else delivery_of(row)
 
-    def redeliver(self, delivery: Delivery, project: str, key: str, body: str) -> Delivery | None:
-        """Queue the event of a delivery again; None while it is in the queue."""
+    def redeliver(self, delivery: Delivery, project: str, body: Callable[[Event], str]) -> Delivery | None:
+        """Queue the event of a delivery again, as the history has it now; None while it is in the queue.
+
+        Raises ``NotKeptError`` when the history has it no more.
+        """
         table = webhook_deliveries.c
         mine = (table.webhook_id == delivery.webhook_id, table.event_id == delivery.event_id)
         with self._connect(project) as connection:
+            # What is read before somebody is forgotten is in the queue before that is redacted.
+            lock_project(connection, REDACTION, project, shared=True)
+            event = _event(connection, project, delivery)
             sent = connection.execute(select(table.redelivery, table.status).where(*mine)).all()
             if any(one.status == DeliveryStatus.PENDING.value for one in sent):
                 return None
@@ -57,8 +70,8 @@ class WebhookLog:
                 "project": project,
                 "event_id": delivery.event_id,
                 "event_type": delivery.event_type,
-                "key": key,
-                "body": body,
+                "key": event.key,
+                "body": body(event),
                 "request_id": delivery.request_id,
                 "request_index": delivery.request_index,
                 "redelivery": max(one.redelivery for one in sent) + 1,
@@ -70,6 +83,20 @@ class WebhookLog:
             statement = insert(webhook_deliveries).values(values).on_conflict_do_nothing()
             row = connection.execute(statement.returning(webhook_deliveries)).one_or_none()
             return None if row is None else delivery_of(row)
+
+
+def _event(connection: Connection, project: str, delivery: Delivery) -> Event:
+    """The event, made from the history as it was the first time."""
+    if delivery.request_id is None or delivery.request_index is None:
+        raise NotKeptError
+    outcome = reads.outcome(connection, project, delivery.request_id)
+    if outcome is None:
+        raise NotKeptError
+    entries = reads.request_history(connection, project, delivery.request_id, delivery.request_index - 1, 1)
+    event = change_event(entries[0], outcome) if entries else outcome_event(outcome)
+    if str(event.id) != delivery.event_id:
+        raise NotKeptError
+    return event
 
 
 def delivery_of(row: Row[Any]) -> Delivery:

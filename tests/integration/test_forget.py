@@ -6,8 +6,10 @@ import asyncio
 import json
 import signal
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -17,8 +19,12 @@ import pytest
 
 from agentmem.exit_codes import ExitCode
 from infra.postgres import Database
+from infra.postgres.webhook_queue import Attempt, Queued
 from infra.webhooks import new_secret
+from infra.webhooks.payload import payload
+from schemas.events import Event, change_event
 from schemas.identity import memory_id
+from schemas.inbound import decode_event
 from schemas.redaction import REDACTED
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
@@ -76,6 +82,21 @@ def dump(system: System) -> str:
         connection.close()
 
 
+def waits_for_a_lock(system: System) -> bool:
+    """Whether somebody waits for an advisory lock in this database."""
+    connection = psycopg2.connect(system.postgres.dsn.get_secret_value())
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
+                " WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+            )
+            [(count,)] = cursor.fetchall()
+            return bool(count)
+    finally:
+        connection.close()
+
+
 def pending_bodies(system: System) -> list[dict[str, Any]]:
     connection = psycopg2.connect(system.postgres.dsn.get_secret_value())
     try:
@@ -124,6 +145,8 @@ async def test_nothing_of_a_person_is_left(system: System, agentmem: Agentmem, d
         },
         {"request_id": "u2", "op": "update", "memory_id": str(gone), "text": f"{SECRET} 3"},
         {"request_id": "stale", "op": "update", "memory_id": str(gone), "text": SECRET, "expected_version": 9},
+        # It does not say whose memory it is.
+        {"request_id": "nobody", "op": "update", "memory_id": str(gone), "text": SECRET, "vector": [0.5]},
         request("d", "delete", memory_id=str(memory_id("default", "vector", 0))),
     )
     database.projects.give_feedback("default", gone, "NEGATIVE", SECRET)
@@ -173,9 +196,11 @@ async def test_nothing_of_a_person_is_left(system: System, agentmem: Agentmem, d
 
     # Nor does a dead letter bring it back.
     listed = [json.loads(line) for line in agentmem("dlq", "list", "--json").out.splitlines()]
-    [letter] = [one for one in listed if one["request_id"] == "short"]
-    refused = agentmem("dlq", "replay", letter["id"], "--patch", '{"vector": null}')
-    assert (refused.code, "forgotten" in refused.out) == (ExitCode.FAILED, True)
+    letters = [one["id"] for one in listed if one["request_id"] in {"short", "nobody"}]
+    assert len(letters) == 2
+    for letter in letters:
+        refused = agentmem("dlq", "replay", letter, "--patch", '{"vector": null}')
+        assert (refused.code, "forgotten" in refused.out) == (ExitCode.FAILED, True)
     # And again is as well.
     repeated = agentmem("forget", "--user", "alice", "--yes", "--json")
     assert not any(json.loads(repeated.out)["rows"].values())
@@ -227,6 +252,42 @@ async def test_killed_on_the_way_it_is_finished_by_the_next(
     assert SECRET not in dump(system)
     assert (await observe(system)).points == {}
     assert len(database.audit.of(["forget/default"])) == 1
+
+
+async def test_a_delivery_that_is_repeated_meanwhile_brings_nothing_back(
+    system: System, database: Database
+) -> None:
+    scope, memory = Scope("default", "alice"), memory_id("default", "r1", 0)
+    system.start_worker()
+    await send(system, request("r1", text=SECRET), request("d", "delete", memory_id=str(memory)))
+    hook = database.webhooks.create(
+        "default", name="w", url="https://x.example/", event_types=["memory_add"], secret=new_secret(), ids={}
+    )
+    outcome = database.outcome("default", "r1")
+    assert outcome is not None
+    event = change_event(database.request_history("default", "r1")[0], outcome)
+    queue = database.webhook_queue
+    queue.put([Queued(hook.id, "default", str(event.id), event.type, event.key, "{}", "r1", 0)])
+    [(_, [delivery])] = queue.claim(1, 1, [], 60)
+    queue.settle(hook.id, [Attempt(delivery.id, 200, None)], lambda _: 0)
+
+    with ThreadPoolExecutor(1) as pool:
+        redactions: list[Future[dict[str, int]]] = []
+
+        def body(event: Event) -> str:
+            """The history was read; now the person is forgotten, as far as that comes."""
+            database.forgetting.redact("default", [memory])
+            redactions.append(pool.submit(database.forgetting.redact_requests, scope))
+            deadline = monotonic() + WITHIN_S
+            while not redactions[0].done() and not waits_for_a_lock(system):
+                assert monotonic() < deadline
+            return payload(decode_event(event.key.encode(), event.body, event.headers()))
+
+        assert database.webhook_log.redeliver(delivery, "default", body) is not None
+        redactions[0].result(WITHIN_S)
+    assert SECRET not in dump(system)
+    [told] = pending_bodies(system)
+    assert told["data"]["memory"]["text"] == REDACTED
 
 
 def test_without_a_worker_it_says_so(system: System, agentmem: Agentmem) -> None:
