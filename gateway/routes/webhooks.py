@@ -22,6 +22,7 @@ from gateway.shapes import webhooks as shapes
 from gateway.shapes.parts import Message
 from gateway.writes.idempotency import request_id_of
 from infra.webhooks import check_url, new_secret
+from schemas.problems import TooManyError
 from schemas.scope import ENTITY_FIELDS
 from schemas.times import format_instant
 from schemas.webhooks import DEFAULT_EVENTS, EVENT_NAMES, Webhook
@@ -84,19 +85,22 @@ async def create_webhook(request: web.Request) -> web.Response:
     project = _project(request)
     wanted = validated(NewWebhook, await read_body(request))
     changes = _checked(request, wanted)
-    if await services.call(services.database.webhooks.count, project) >= _WEBHOOKS_MAX:
-        raise ApiError(409, "too_many_webhooks", f"A project has {_WEBHOOKS_MAX} webhooks at most: delete one.")
-    made = await services.call(
-        services.database.webhooks.create,
-        project,
-        name=wanted.name,
-        url=changes["url"],
-        event_types=wanted.event_types or DEFAULT_EVENTS,
-        secret=new_secret(),
-        ids={field: changes[field] for field in ENTITY_FIELDS if field in changes},
-        is_active=wanted.is_active is not False,
-        id=UUID(request_id_of(request, project)),
-    )
+    try:
+        made = await services.call(
+            services.database.webhooks.create,
+            project,
+            name=wanted.name,
+            url=changes["url"],
+            event_types=wanted.event_types or DEFAULT_EVENTS,
+            secret=new_secret(),
+            ids={field: changes[field] for field in ENTITY_FIELDS if field in changes},
+            is_active=wanted.is_active is not False,
+            id=UUID(request_id_of(request, project)),
+            most=_WEBHOOKS_MAX,
+        )
+    except TooManyError as error:
+        detail = f"A project has {_WEBHOOKS_MAX} webhooks at most: delete one."
+        raise ApiError(409, "too_many_webhooks", detail) from error
     return json_response({**webhook_json(made), "secret": made.secret})
 
 

@@ -27,26 +27,39 @@ _PENDING: Final = DeliveryStatus.PENDING.value
 _PUT_AT_A_TIME: Final = 200
 _PRUNED_AT_A_TIME: Final = 1_000
 
-# A webhook that fails is tried with one delivery, not with as many as may be.
+# Projects take turns, and those of their webhooks that are being told now had theirs: many webhooks of one
+# project hold up no other's. A webhook that fails is tried with one delivery, not with as many as may be.
 _CLAIM: Final = text(
     """
-    WITH due AS (
-        SELECT head.id
+    WITH turns AS (
+        SELECT id, failures, next_attempt_at, row_number() OVER (
+            PARTITION BY project ORDER BY id = ANY(:busy) DESC, next_attempt_at, id
+        ) AS turn
         FROM webhooks
+        WHERE id = ANY(:busy) OR (
+            is_active AND next_attempt_at <= now() AND EXISTS (
+                SELECT FROM webhook_deliveries AS queued
+                WHERE queued.webhook_id = webhooks.id
+                AND queued.status = 'pending' AND queued.next_attempt_at <= now()
+            )
+        )
+    ), due AS (
+        SELECT head.id
+        FROM (SELECT * FROM turns WHERE id <> ALL(:busy) ORDER BY turn, next_attempt_at) AS ready
         CROSS JOIN LATERAL (
             SELECT queued.id
             FROM webhook_deliveries AS queued
-            WHERE queued.webhook_id = webhooks.id AND queued.status = 'pending' AND queued.next_attempt_at <= now()
+            WHERE queued.webhook_id = ready.id AND queued.status = 'pending' AND queued.next_attempt_at <= now()
             AND NOT EXISTS (
                 SELECT FROM webhook_deliveries AS earlier
                 WHERE earlier.webhook_id = queued.webhook_id AND earlier.key = queued.key
                 AND earlier.status = 'pending' AND earlier.id < queued.id
             )
             ORDER BY queued.id
-            LIMIT CASE WHEN webhooks.failures > 0 THEN 1 ELSE :each END
+            LIMIT CASE WHEN ready.failures > 0 THEN 1 ELSE :each END
             FOR UPDATE SKIP LOCKED
         ) AS head
-        WHERE webhooks.is_active AND webhooks.next_attempt_at <= now() AND webhooks.id <> ALL(:busy)
+        ORDER BY ready.turn, ready.next_attempt_at
         LIMIT :most
     )
     UPDATE webhook_deliveries AS claimed

@@ -14,8 +14,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from infra.postgres.locks import lock_project
 from infra.postgres.tables import webhooks
-from schemas.problems import AlreadyMadeError
+from schemas.problems import AlreadyMadeError, TooManyError
 from schemas.scope import ENTITY_FIELDS
 from schemas.times import format_instant, parse_instant
 from schemas.webhooks import Webhook
@@ -43,10 +44,11 @@ class Webhooks:
         ids: Mapping[str, str],
         is_active: bool = True,
         id: UUID | None = None,
+        most: int | None = None,
     ) -> Webhook:
         """Make a webhook, which is told of what happens from now on.
 
-        Raises ``AlreadyMadeError`` when there is one of this id.
+        Raises ``AlreadyMadeError`` when there is one of this id, ``TooManyError`` when the project has ``most``.
         """
         id = id or uuid4()
         statement = (
@@ -68,18 +70,15 @@ class Webhooks:
             .on_conflict_do_nothing(index_elements=["id"])
             .returning(webhooks)
         )
+        count = select(func.count()).select_from(webhooks).where(webhooks.c.project == project)
         with self._connect(project) as connection:
+            lock_project(connection, "webhooks", project)
             row = connection.execute(statement).one_or_none()
-        if row is None:
-            raise AlreadyMadeError(id)
-        return webhook_of(row)
-
-    def count(self, project: str) -> int:
-        """How many webhooks the project has."""
-        statement = select(func.count()).select_from(webhooks).where(webhooks.c.project == project)
-        with self._connect(project) as connection:
-            found: int = connection.execute(statement).scalar_one()
-            return found
+            if row is None:
+                raise AlreadyMadeError(id)
+            if most is not None and connection.execute(count).scalar_one() > most:
+                raise TooManyError
+            return webhook_of(row)
 
     def all(self, project: str) -> list[Webhook]:
         """The project's webhooks, oldest first."""

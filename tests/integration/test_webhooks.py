@@ -21,7 +21,7 @@ from aiohttp.test_utils import TestServer, unused_port
 from agents.webhooks import run_webhooks
 from infra.onnx import Embedder
 from infra.postgres import Database, PostgresSettings
-from infra.postgres.webhook_queue import Queued
+from infra.postgres.webhook_queue import Attempt, Queued
 from infra.webhooks import WebhookSettings, new_secret
 from schemas.events import Event
 from schemas.webhooks import Delivery, DeliveryStatus, Webhook
@@ -318,6 +318,23 @@ def test_the_queue_gives_each_delivery_to_one_worker_in_order(database: Database
     assert queue.claim(10, 10, [], 60) == []
     queue.settle(mine.id, [], lambda _: 0)
     assert queue.claim(10, 10, [mine.id], 60) == []
+
+
+def test_many_webhooks_of_one_project_do_not_hold_up_anothers(database: Database) -> None:
+    queue, each, most = database.webhook_queue, 4, 32
+    theirs = [webhook(database, "https://example.com", "theirs") for _ in range(20)]
+    for one in theirs:
+        queue.put([Queued(one.id, "theirs", f"{one.id}/{n}", "t", f"k{n}", "{}") for n in range(20)])
+    busy = queue.claim(most, each, [], 60)
+    assert len(busy) == most // each
+    mine = webhook(database, "https://example.com", "ours")
+    queue.put([Queued(mine.id, "ours", "e", "t", "k", "{}")])
+    told, deliveries = busy.pop()
+    queue.settle(told.id, [Attempt(one.id, 200, None) for one in deliveries], lambda _: 0)
+    # As much as has become free is not all theirs.
+    claimed = queue.claim(each, each, [one.id for one, _ in busy], 60)
+    assert mine.id in {one.id for one, _ in claimed}
+    assert sum(len(found) for _, found in claimed) == each
 
 
 def test_the_log_is_pruned_and_what_is_too_late_given_up(database: Database) -> None:
