@@ -14,7 +14,8 @@ from agentmem.settings_sources import Layer, Name
 
 DEFAULT: Final = "default"
 MASK: Final = "***"
-_USER_AND_PASSWORD: Final = re.compile(r"://([^:/@\s]*):[^@\s]*@")
+#: Up to the last @ before a slash: a password may hold either.
+_USER_AND_PASSWORD: Final = re.compile(r"://([^:/@\s]*):(?:[^/\s]*|[^@\s]*)@")
 _PASSWORD_PARAMETER: Final = re.compile(r"(?i)([?&][a-z]*(?:password|token|key|secret)=)[^&\s]*")
 
 

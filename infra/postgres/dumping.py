@@ -113,9 +113,7 @@ class Tools:
         upgrade(self._settings)
 
     def _run(self, program: str, *arguments: str) -> None:
-        url = make_url(self._settings.dsn.get_secret_value()).set(drivername="postgresql")
-        password = {"PGPASSWORD": str(url.password)} if url.password else {}
-        address = url._replace(password=None).render_as_string()  # set() takes None for no change
+        address, password = without_password(self._settings.dsn.get_secret_value())
         done = subprocess.run(  # noqa: S603
             [self._folder / program, f"--dbname={address}", "--no-password", *arguments],
             env=os.environ | password,
@@ -125,6 +123,20 @@ class Tools:
         )
         if done.returncode:
             raise MisconfiguredError(f"{program} failed: {done.stderr.strip()}")
+
+
+def without_password(dsn: str) -> tuple[str, dict[str, str]]:
+    """The address for a command line, which everybody on the machine can read, and the environment beside it.
+
+    Raises ``MisconfiguredError`` for ``sslpassword``, which no variable can hold.
+    """
+    url = make_url(dsn).set(drivername="postgresql")
+    if "sslpassword" in url.query:
+        raise MisconfiguredError("pg_dump cannot be given sslpassword safely: use a key without a passphrase.")
+    given = url.query.get("password", url.password)
+    password = given[-1] if isinstance(given, tuple) else given
+    address = url.difference_update_query(["password"])._replace(password=None)  # set() takes None for no change
+    return address.render_as_string(), {"PGPASSWORD": str(password)} if password else {}
 
 
 def count_rows(connection: Connection) -> dict[str, int]:

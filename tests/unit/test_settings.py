@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentmem.settings import Settings, SettingsError, load_settings
+from agentmem.settings_effective import masked
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +153,22 @@ def test_a_value_where_a_section_belongs(tmp_path: Path) -> None:
 )
 def test_secrets_are_masked(overrides: dict[str, str], secret: str) -> None:
     assert secret not in problem(None, **overrides)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:p@ss@host:6379/0", "redis://:***@host:6379/0"),
+        ("redis://me:p/ss@host/0", "redis://me:***@host/0"),
+        (
+            "postgresql://me@host/db?password=p@ss&sslmode=require",
+            "postgresql://me@host/db?password=***&sslmode=require",
+        ),
+        ("https://host:8080/a", "https://host:8080/a"),
+    ],
+)
+def test_the_whole_password_of_a_url_is_masked(url: str, shown: str) -> None:
+    assert masked(url) == shown
 
 
 def test_secrets_do_not_show_in_the_settings() -> None:
