@@ -120,6 +120,11 @@ def rotate_api_key(
     when the project has no such valid key. Raises ``AlreadyMadeError`` when there is a key ``new_id``.
     """
     columns = api_keys.c
+    if new_id is not None:
+        # The call that made it may have ended the old one.
+        made = select(columns.id).where(columns.project == project, columns.id == new_id)
+        if connection.execute(made).one_or_none() is not None:
+            raise AlreadyMadeError(new_id)
     old = connection.execute(
         select(api_keys).where(columns.project == project, columns.id == id, *_valid()).with_for_update()
     ).one_or_none()

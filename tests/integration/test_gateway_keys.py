@@ -71,6 +71,12 @@ async def test_a_call_that_is_repeated_makes_no_second_key(two: list[Door]) -> N
         assert (status, problem["code"], problem["id"]) == (409, "already_made", first["id"])
     _, keys = await one.answer("GET", "/v1/keys/", boss)
     assert len(keys) == 3
+    # The old key ended at once.
+    again = f"/v1/keys/{rotated['id']}/rotate/"
+    status, last = await one.answer("POST", again, boss, {"grace_s": 0}, Idempotency_Key="now")
+    assert status == 201
+    status, problem = await other.answer("POST", again, boss, {"grace_s": 0}, Idempotency_Key="now")
+    assert (status, problem["code"], problem["id"]) == (409, "already_made", last["id"])
     assert (await one.answer("POST", "/v1/keys/", boss, {"name": "ci"}, Idempotency_Key="twice"))[0] == 201
 
 
