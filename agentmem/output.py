@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -10,10 +11,23 @@ from typing import Final
 import click
 import orjson
 
+#: DEL, C1, line and paragraph separators, and what turns the direction of text.
+_DRIVING: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
 
 def show_json(value: object) -> None:
     """One JSON document on one line."""
-    click.echo(orjson.dumps(value, default=str).decode())
+    show_document(orjson.dumps(value, default=str).decode())
+
+
+def show_document(document: str) -> None:
+    """A JSON document as it is, on one line; on a terminal with characters escaped that could drive that."""
+    click.echo(harmless(document) if sys.stdout.isatty() else document)
+
+
+def harmless(document: str) -> str:
+    """The same JSON without raw control characters, of which JSON itself forbids only those below U+0020."""
+    return _DRIVING.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
 
 
 _PLAIN: Final[Mapping[str, str]] = MappingProxyType({})

@@ -82,11 +82,15 @@ async def _print(
     import orjson
 
     from agentmem.event_log import read_events
+    from agentmem.output import show_document
 
     shown = 0
     async with aclosing(read_events(settings, start, wanted, follow=follow)) as found:
         async for event in found:
-            click.echo(event.document if as_json else event_line(orjson.loads(event.document)))
+            if as_json:
+                show_document(event.document)
+            else:
+                click.echo(event_line(orjson.loads(event.document)))
             shown += 1
             if shown == limit:
                 return

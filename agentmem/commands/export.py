@@ -57,16 +57,16 @@ def export(
     """
     import orjson
 
-    from agentmem.output import note
+    from agentmem.output import harmless, note
 
     scope = Scope(project, **named_ids(ids))
     count = 0
     with _output(file, dry_run) as output:
         # Where the lines themselves are seen, a bar would be in their way.
-        bar = output is not sys.stdout.buffer or not sys.stdout.isatty()
-        for line in _lines(invocation.client_settings(), scope, as_of, history, bar):
+        seen = output is sys.stdout.buffer and sys.stdout.isatty()
+        for line in _lines(invocation.client_settings(), scope, as_of, history, not seen):
             if output is not None:
-                output.write(line)
+                output.write(harmless(line.decode()).encode() if seen else line)
             count += 1
     summary = orjson.dumps({"memories": count}).decode() if as_json else f"{count} memories"
     (note if file == "-" and not dry_run else click.echo)(summary)

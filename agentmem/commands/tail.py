@@ -45,12 +45,14 @@ def tail(invocation: Invocation, /, kinds: tuple[str, ...], as_json: bool, **ids
 
 
 async def _follow(invocation: Invocation, ids: dict[str, str], kinds: tuple[str, ...], as_json: bool) -> None:
+    from agentmem.output import show_document
+
     params = dict(ids)
     if kinds:
         params["type"] = ",".join(kinds)
     async for event in _events(invocation, params):
         if as_json:
-            click.echo(event)
+            show_document(event)
         else:
             click.echo(event_line(orjson.loads(event)))
 
