@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +10,13 @@ from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+import structlog
 
 from infra.webhooks.addresses import ForbiddenAddressError, check_url, public_socket
 from infra.webhooks.settings import WebhookSettings
 from infra.webhooks.signing import signed_headers
+
+_log = structlog.get_logger(__name__)
 
 _GONE: Final = 410
 
@@ -67,7 +71,11 @@ class Sender:
         except TimeoutError:
             return Answer(error=f"no answer within {self._settings.timeout_s:g} s")
         except aiohttp.ClientConnectorError as error:
-            refused = isinstance(error.os_error, ForbiddenAddressError)
-            return Answer(error=str(error.os_error) if refused else f"no connection: {error.os_error}")
+            nowhere = isinstance(error.os_error, ForbiddenAddressError | socket.gaierror)
+            if nowhere and not self._settings.allow_private:
+                # Whoever made the webhook learns nothing of the names of our network.
+                _log.info("a webhook has no public address", host=error.host, problem=str(error.os_error))
+                return Answer(error="no public address was found")
+            return Answer(error=f"no connection: {error.os_error}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Answer(error=f"{type(error).__name__}: {error}")
