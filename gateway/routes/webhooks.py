@@ -139,19 +139,23 @@ async def delete_webhook(request: web.Request) -> web.Response:
     example={"grace_s": 3600},
     body_required=False,
     answers={200: shapes.WebhookMade},
-    problems=(404,),
+    problems=(404, 409),
 )
 async def rotate_secret(request: web.Request) -> web.Response:
     """Make a new secret, which is in this answer and never again. For `grace_s` posts are signed with both."""
     services = request.app[SERVICES]
     wanted = validated(SecretRotation, await read_body(request) if request.body_exists else {})
-    rotated = await services.call(
-        services.database.webhooks.rotate,
-        request[CALLER].project,
-        webhook_id_of(request),
-        new_secret(),
-        wanted.grace_s,
-    )
+    try:
+        rotated = await services.call(
+            services.database.webhooks.rotate,
+            request[CALLER].project,
+            webhook_id_of(request),
+            new_secret(),
+            wanted.grace_s,
+        )
+    except TooManyError as error:
+        detail = "Four earlier secrets are in their grace time: wait for one to end, or end all with grace_s 0."
+        raise ApiError(409, "too_many_secrets", detail) from error
     if rotated is None:
         raise not_found()
     return json_response({**webhook_json(rotated), "secret": rotated.secret})

@@ -114,7 +114,8 @@ class Webhooks:
     def rotate(self, project: str, id: UUID, secret: str, grace_s: float) -> Webhook | None:
         """Sign with this secret, and with the one until now for ``grace_s`` seconds more.
 
-        Those before it keep the time that they have; without a grace time all end at once.
+        Those before it keep the time that they have; without a grace time all end at once. Raises
+        ``TooManyError`` when as many are in their grace time as may be.
         """
         with self._connect(project) as connection:
             found = connection.execute(select(webhooks).where(*_mine(project, id)).with_for_update()).one_or_none()
@@ -122,9 +123,9 @@ class Webhooks:
                 return None
             webhook, now = webhook_of(found), datetime.now(UTC)
             earlier = [one for one in webhook.previous_secrets if one[1] > now]
-            kept = (
-                [(webhook.secret, now + timedelta(seconds=grace_s)), *earlier][:_PREVIOUS_MAX] if grace_s else []
-            )
+            if grace_s and len(earlier) >= _PREVIOUS_MAX:
+                raise TooManyError
+            kept = [(webhook.secret, now + timedelta(seconds=grace_s)), *earlier] if grace_s else []
             values = {
                 "secret": secret,
                 "previous_secrets": [[old, format_instant(until)] for old, until in kept],

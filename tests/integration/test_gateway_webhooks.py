@@ -134,6 +134,14 @@ async def test_a_secret_is_rotated(door: Door, token: str) -> None:
         shown = (await door.answer("GET", path, token))[1]
         assert shown == {name: value for name, value in rotated.items() if name != "secret"}
     assert len(secrets) == 4
+    # What was promised to an earlier secret is kept.
+    for _ in range(4):
+        assert (await door.answer("POST", f"{path}secret/rotate/", token, {"grace_s": 60}))[0] == 200
+    promised = door.database.webhooks.find("ours", UUID(made["webhook_id"]))
+    status, problem = await door.answer("POST", f"{path}secret/rotate/", token, {"grace_s": 60})
+    assert (status, problem["code"]) == (409, "too_many_secrets")
+    assert door.database.webhooks.find("ours", UUID(made["webhook_id"])) == promised
+    assert (await door.answer("POST", f"{path}secret/rotate/", token, {"grace_s": 0}))[0] == 200
     for grace_s in (-1, 10_000_000, "long"):
         status, problem = await door.answer("POST", f"{path}secret/rotate/", token, {"grace_s": grace_s})
         assert (status, problem["field"]) == (400, "grace_s")
