@@ -38,6 +38,9 @@ class LimitSettings(BaseModel):
         description="Redis in which all gateways count together (redis:// or rediss://); else each counts alone.",
     )
     body_max_bytes: int = Field(_MIB, ge=1024, description="A larger request body, in bytes, is refused.")
+    bodies_max_bytes: int = Field(
+        64 * _MIB, ge=1024, description="Bytes of the bodies of all calls under way at most; more are refused."
+    )
     body_timeout_s: Live[float] = Field(
         30.0, gt=0, le=600, description="How long a request body may take to arrive, in seconds."
     )

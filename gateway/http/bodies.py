@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from gateway.http.intake import BODY
 from gateway.http.jsonio import loads_object
 from gateway.http.problems import ApiError, invalid
 
@@ -30,7 +31,7 @@ async def read_body(request: web.Request, keep: Collection[str] = ()) -> dict[st
 async def read_object(request: web.Request) -> dict[str, Any]:
     """The JSON object that was sent, with its nulls."""
     try:
-        return loads_object(await request.read())
+        return loads_object(request.get(BODY, b""))
     except ValueError as error:
         raise ApiError(400, "invalid_json", str(error)) from error
 

@@ -9,16 +9,17 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.auth.caller import CALLER
+from gateway.http.intake import Intake
 from gateway.http.problems import ApiError
 from gateway.http.ratelimit import STANDINGS, RateLimiter, refuse
-from gateway.settings_limits import LimitSettings
-from infra.telemetry.metrics import CONNECTIONS_SLOW
+from gateway.settings import GatewaySettings
 
 _DEADLINE: Final = web.RequestKey("deadline", asyncio.Timeout)
 
 
-def limits_middleware(settings: LimitSettings, limiter: RateLimiter) -> Middleware:
+def limits_middleware(settings: GatewaySettings, limiter: RateLimiter) -> Middleware:
     """Inside of the authentication: counts the call, takes its body whole, and ends it when its time is up."""
+    intake = Intake(settings)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -28,8 +29,8 @@ def limits_middleware(settings: LimitSettings, limiter: RateLimiter) -> Middlewa
         try:
             async with asyncio.timeout(settings.call_timeout_s) as deadline:
                 request[_DEADLINE] = deadline
-                await _read_body(request, settings.body_timeout_s)
-                return await handler(request)
+                async with intake.body_of(request):
+                    return await handler(request)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
@@ -45,24 +46,3 @@ async def add_rate_headers(request: web.Request, response: web.StreamResponse) -
         response.headers["RateLimit"] = ", ".join(standing.header for standing in standings)
     if not isinstance(response, web.Response) and (deadline := request.get(_DEADLINE)) is not None:
         deadline.reschedule(None)
-
-
-async def _read_body(request: web.Request, timeout_s: float) -> None:
-    # Here, once for all routes: what was read stays with the request.
-    if not request.can_read_body:
-        return
-    try:
-        async with asyncio.timeout(timeout_s) as late:
-            await request.read()
-    except TimeoutError as error:
-        if not late.expired():
-            raise
-        CONNECTIONS_SLOW.inc()
-        raise ApiError(
-            408,
-            "body_too_slow",
-            f"The body did not arrive within {timeout_s:g} s.",
-            headers={"Connection": "close"},
-        ) from error
-    except web.RequestPayloadError as error:
-        raise ApiError(400, "invalid_body", "The body is not encoded as its header says.") from error
