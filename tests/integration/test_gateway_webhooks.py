@@ -113,6 +113,24 @@ async def test_another_projects_webhook_is_like_none(door: Door, token: str) -> 
     assert (await door.answer("GET", OURS, token))[1][0]["name"] == "w"
 
 
+async def test_who_may_not_read_gets_nothing_by_a_webhook(door: Door, token: str) -> None:
+    _, made = await door.answer("POST", OURS, token, NEW)
+    path = f"/api/v1/webhooks/{made['webhook_id']}/"
+    door.database.webhook_queue.put([Queued(*_ids(made), "e1", "agentmem.memory.added", "k", "{}")])
+    [delivery] = (await door.answer("GET", f"{path}deliveries/", token))[1]["results"]
+    writer = door.database.create_api_key("ours", "writer", ("write",))
+    for method, where, body in (
+        ("POST", OURS, NEW),
+        ("PUT", path, {"url": "https://elsewhere.example/"}),
+        ("POST", f"{path}secret/rotate/", {}),
+        ("POST", f"{path}deliveries/{delivery['id']}/redeliver/", None),
+    ):
+        status, problem = await door.answer(method, where, writer, body)
+        assert (status, problem["code"]) == (403, "forbidden"), where
+    del made["secret"]
+    assert (await door.answer("GET", OURS, token))[1] == [made]
+
+
 async def test_a_call_that_is_repeated_makes_no_second_webhook(door: Door, token: str) -> None:
     status, made = await door.answer("POST", OURS, token, NEW, Idempotency_Key="once")
     assert status == 200
