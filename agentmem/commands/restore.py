@@ -32,6 +32,9 @@ def restore(
     where they were at that time, so nothing that came later is lost; in another one from the first record. When
     it is interrupted, start it again with --replace.
 
+    API keys and webhooks' secrets are those of the backup: what was revoked or rotated since is valid again, so
+    revoke and rotate it once more. Logins are in no backup: their refresh tokens end.
+
     \b
     Examples:
       agentmem restore /backups/2026-01-31 --dry-run

@@ -25,8 +25,9 @@ from infra.postgres.migrate import downgrade, status, upgrade
 from infra.postgres.settings import PostgresSettings
 from schemas.problems import MisconfiguredError
 
-#: The schema's revision is in the manifest; which collections there are is not known of another Weaviate.
-_LEFT_OUT: Final = ("alembic_version", "search_collections")
+#: The schema's revision is in the manifest; which collections there are is not known of another Weaviate; a login
+#: that ended since must not come back.
+_LEFT_OUT: Final = ("alembic_version", "search_collections", "token_families")
 _TABLES: Final = text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename")
 _STRANGERS: Final = text(
     "SELECT string_agg(relname, ', ') FROM pg_class WHERE relkind = 'r'"
