@@ -73,6 +73,7 @@ def build_app(
     limiter = RateLimiter(gateway)
     origins = Origins(gateway)
     oidc = OidcIssuer(gateway.oidc_policy) if gateway.oidc_policy else None
+    authenticator = Authenticator(KeyCache(database, call, gateway.key_cache_s), tokens, oidc)
     index = ServingIndex(VectorIndex(weaviate), database, call, embedder.identity)
     producer = Producer(kafka)
     broker = Broker(kafka, Topics.of(kafka).events)
@@ -136,8 +137,8 @@ def build_app(
         settings=gateway,
         database=database,
         call=call,
-        authenticator=Authenticator(KeyCache(database, call, gateway.key_cache_s), tokens, oidc),
-        strangers=Strangers(gateway, limiter),
+        authenticator=authenticator,
+        strangers=Strangers(gateway, limiter, authenticator),
         tokens=tokens,
         publisher=Publisher(
             gateway, kafka, producer, database, call, waiters, lambda: health.components["kafka"].up

@@ -64,15 +64,15 @@ class SigningKeys:
         header = {"alg": _ALGORITHMS[key.key_type], "kid": kid, "typ": kind}
         return jwt.encode(header, claims, key, registry=self._registry)
 
-    def verify(self, token: str, kind: str) -> dict[str, Any]:
-        """The claims of a token of this kind that one of the keys signed; raises ``TokenRefusedError``."""
+    def verify(self, token: str, *kinds: str) -> dict[str, Any]:
+        """The claims of a token of these kinds that one of the keys signed; raises ``TokenRefusedError``."""
         try:
             key = self._key_of(extract_compact(token.encode()).headers())
             decoded = jwt.decode(token, key, registry=self._registry)
         except (JoseError, ValueError) as error:
             raise TokenRefusedError(str(error)) from error
-        if decoded.header.get("typ") != kind:
-            raise TokenRefusedError(f"it is no {kind}")
+        if decoded.header.get("typ") not in kinds:
+            raise TokenRefusedError(f"it is no {' or '.join(kinds)}")
         return decoded.claims
 
     def public(self) -> dict[str, Any]:

@@ -83,6 +83,10 @@ class Tokens:
         scopes = family.scopes & frozenset(text_claim(claims, "scope", 100).split())
         return Caller(project, family.key_name, scopes, f"key:{family.key_id}")
 
+    def check(self, token: str) -> None:
+        """Look at the signature and the time alone. Raises ``TokenRefusedError`` for a token that is not ours."""
+        self._claims(token, _ACCESS, _REFRESH)
+
     async def _load(self, key: tuple[str, UUID]) -> TokenFamily | None:
         return await self._call(self._credentials.find_family, *key)
 
@@ -109,8 +113,8 @@ class Tokens:
         claims = self._claims(token, _REFRESH)
         return text_claim(claims, "project", PROJECT_MAX), _uuid(claims, "sid"), _uuid(claims, "jti")
 
-    def _claims(self, token: str, kind: str) -> dict[str, Any]:
-        claims = self.keys.verify(token, kind)
+    def _claims(self, token: str, *kinds: str) -> dict[str, Any]:
+        claims = self.keys.verify(token, *kinds)
         check_claims(claims, self.policy.issuer, self.policy.audience)
         return claims
 

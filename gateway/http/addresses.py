@@ -26,11 +26,16 @@ def caller_address(peer: str | None, forwarded: str, trusted: str) -> str:
     proxies = networks(trusted)
     first = address = _parsed(peer or "")
     for hop in reversed([part for part in forwarded.split(",") if part.strip()]):
-        if address is None or not any(address in network for network in proxies):
+        if not _is_in(address, proxies):
             break
         address = _parsed(hop)
     counted = first if address is None else address
     return "" if counted is None else _counted(counted)
+
+
+def is_trusted(peer: str | None, trusted: str) -> bool:
+    """Whether this peer is a proxy that may say who calls."""
+    return _is_in(_parsed(peer or ""), networks(trusted))
 
 
 def wider(counted: str) -> str:
@@ -53,6 +58,10 @@ def _parsed(hop: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
+
+
+def _is_in(address: IPv4Address | IPv6Address | None, proxies: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    return address is not None and any(address in network for network in proxies)
 
 
 def _counted(ip: IPv4Address | IPv6Address) -> str:

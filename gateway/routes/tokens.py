@@ -43,7 +43,7 @@ async def login(request: web.Request) -> web.Response:
     scopes = caller.scopes if wanted.scopes is None else frozenset(wanted.scopes)
     if not scopes <= caller.scopes:
         raise invalid("scopes", "may not name what the API key itself may not do")
-    return _pair_response(tokens, await tokens.start(caller.project, caller.key_id, scopes))
+    return _pair_response(request, tokens, await tokens.start(caller.project, caller.key_id, scopes))
 
 
 @operation(
@@ -57,9 +57,9 @@ async def refresh(request: web.Request) -> web.Response:
     tokens = _tokens(request)
     given = await _refresh_token(request)
     try:
-        return _pair_response(tokens, await tokens.refresh(given))
+        return _pair_response(request, tokens, await tokens.refresh(given))
     except TokenRefusedError as error:
-        raise await _refused(request) from error
+        raise await _refused(request, given) from error
 
 
 @operation(
@@ -75,7 +75,7 @@ async def revoke(request: web.Request) -> web.Response:
     try:
         await tokens.revoke(given)
     except TokenRefusedError as error:
-        raise await _refused(request) from error
+        raise await _refused(request, given) from error
     return json_response({"status": "revoked"})
 
 
@@ -96,7 +96,8 @@ def _tokens(request: web.Request) -> Tokens:
     return tokens
 
 
-def _pair_response(tokens: Tokens, pair: TokenPair) -> web.Response:
+def _pair_response(request: web.Request, tokens: Tokens, pair: TokenPair) -> web.Response:
+    request.app[SERVICES].strangers.passed(pair.access)
     return json_response(
         {
             "access_token": pair.access,
@@ -109,12 +110,13 @@ def _pair_response(tokens: Tokens, pair: TokenPair) -> web.Response:
 
 
 async def _refresh_token(request: web.Request) -> str:
-    await request.app[SERVICES].strangers.admit(request, None)
-    return validated(RefreshToken, await read_body(request)).refresh_token
+    given = validated(RefreshToken, await read_body(request)).refresh_token
+    await request.app[SERVICES].strangers.admit(request, given)
+    return given
 
 
-async def _refused(request: web.Request) -> ApiError:
-    await request.app[SERVICES].strangers.failed(request, None)
+async def _refused(request: web.Request, given: str) -> ApiError:
+    await request.app[SERVICES].strangers.failed(request, given)
     return ApiError(401, "invalid_token", "The refresh token is not good: log in with the API key again.")
 
 

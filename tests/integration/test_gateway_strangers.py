@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from aiohttp.test_utils import unused_port
 from joserfc.jwk import OKPKey
 
@@ -80,7 +81,7 @@ async def test_the_wait_that_was_said_is_enough(postgres_settings: PostgresSetti
 
 
 async def test_behind_a_proxy_each_caller_has_an_address(
-    postgres_settings: PostgresSettings, embedder: Embedder
+    postgres_settings: PostgresSettings, embedder: Embedder, caplog: pytest.LogCaptureFixture
 ) -> None:
     limits = {"rate_address": 1, "rate_window_s": 3600}
     async with doors(postgres_settings, embedder, trusted_proxies="127.0.0.0/8", **limits) as [door]:
@@ -88,8 +89,10 @@ async def test_behind_a_proxy_each_caller_has_an_address(
         # What the caller itself wrote into the header stands on the left, and counts for nothing.
         forged = {"X_Forwarded_For": "198.51.100.7, 203.0.113.1"}
         assert [(await tried(door, wrong(), **at))[0] for at in (one, one, forged, two)] == [401, 429, 429, 401]
+        assert "X-Forwarded-For" not in caplog.text
     async with doors(postgres_settings, embedder, **limits) as [door]:
         assert [(await tried(door, wrong(), **at))[0] for at in (one, two)] == [401, 429]
+        assert caplog.text.count("sends X-Forwarded-For") == 1
 
 
 async def test_gateways_count_strangers_together_in_redis_and_alone_without(
@@ -106,17 +109,44 @@ async def test_gateways_count_strangers_together_in_redis_and_alone_without(
         assert statuses == [401] * 3 + [429] * 2
 
 
+def with_tokens(path: Path) -> dict[str, Any]:
+    signing = OKPKey.generate_key("Ed25519", {"kid": "k1"})
+    (path / "keys.json").write_text(json.dumps({"keys": [signing.as_dict(private=True)]}))
+    return {"token_keys_file": path / "keys.json", "rate_address": 2, "rate_window_s": 3600}
+
+
+async def test_tokens_of_ours_are_not_held_up_by_others(
+    postgres_settings: PostgresSettings, embedder: Embedder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with doors(postgres_settings, embedder, 2, **with_tokens(tmp_path)) as [one, two]:
+        key = one.database.create_api_key("ours", "x")
+        _, pair = await one.answer("POST", "/v1/tokens/", key)
+        for _ in range(3):
+            for door in (one, two):
+                await tried(door, wrong())
+        # Neither gateway has been called with this token, and the other has not even made it.
+        assert [(await tried(door, pair["access_token"]))[0] for door in (two, one)] == [200, 200]
+        status, pair = await two.answer(
+            "POST", "/v1/tokens/refresh/", body={"refresh_token": pair["refresh_token"]}
+        )
+        assert status == 200
+        assert (await tried(one, pair["access_token"]))[0] == 200
+        # Others are refused as before: a key not met here, a signature that is not ours, a token of no login.
+        head, claims, _ = pair["access_token"].split(".")
+        for token in (two.database.create_api_key("ours", "new"), f"{head}.{claims}.{'A' * 86}"):
+            assert (await tried(two, token))[0] == 429
+        body = {"refresh_token": pair["refresh_token"]}
+        assert (await one.answer("POST", "/v1/tokens/revoke/", body=body))[0] == 200
+        # One whose login has ended is looked up once.
+        for _ in range(3):
+            assert (await one.answer("POST", "/v1/tokens/refresh/", body=body))[0] == 429
+        assert caplog.text.count("was used again, or its login has ended") == 1
+
+
 async def test_refresh_tokens_cannot_be_guessed_for_ever(
     postgres_settings: PostgresSettings, embedder: Embedder, tmp_path: Path
 ) -> None:
-    signing = OKPKey.generate_key("Ed25519", {"kid": "k1"})
-    (tmp_path / "keys.json").write_text(json.dumps({"keys": [signing.as_dict(private=True)]}))
-    settings: dict[str, Any] = {
-        "token_keys_file": tmp_path / "keys.json",
-        "rate_address": 2,
-        "rate_window_s": 3600,
-    }
-    async with doors(postgres_settings, embedder, **settings) as [door]:
+    async with doors(postgres_settings, embedder, **with_tokens(tmp_path)) as [door]:
         for path in ("/v1/tokens/refresh/", "/v1/tokens/revoke/"):
             assert (await door.answer("POST", path, body={"refresh_token": "a.b.c"}))[0] == 401
         for path in ("/v1/tokens/refresh/", "/v1/tokens/revoke/"):

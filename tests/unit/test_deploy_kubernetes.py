@@ -64,6 +64,20 @@ def test_what_kustomize_makes_is_valid(root: str, tmp_path: Path) -> None:
     assert not re.search(r"^kind: Secret$", made.stdout, re.MULTILINE)
 
 
+def test_there_is_no_ingress_without_trusted_proxies(tmp_path: Path) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kustomize comes with kubectl, and there is none")
+    shutil.copytree(K8S.parent, tmp_path / "deploy")
+    overlay = tmp_path / "deploy" / "k8s" / "overlays" / "production"
+    file = overlay / "kustomization.yaml"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if "TRUSTED_PROXIES" not in line))
+    made = subprocess.run([kubectl, "kustomize", str(overlay)], check=False, capture_output=True, text=True)
+    assert made.returncode != 0
+    assert "AGENTMEM_GATEWAY_TRUSTED_PROXIES" in made.stderr
+
+
 def test_every_setting_that_they_name_exists() -> None:
     paths = [path for path in K8S.rglob("*") if path.is_file()]
     assert named_variables(*paths) <= variables()
