@@ -13,7 +13,6 @@ from typing import Final
 
 import faust
 import structlog
-from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as AIOTopicPartition
 from aiokafka.errors import (
     CommitFailedError,
@@ -44,7 +43,6 @@ class Stream:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._commit_timeout_s = settings.request_timeout_s
-        self._committed: dict[TopicPartition, int] = {}
         brokers = ";".join(f"kafka://{server.strip()}" for server in settings.bootstrap_servers.split(","))
         self.app = App(
             settings.group,
@@ -129,11 +127,12 @@ class Stream:
 
     async def _skipped(self, thread: ConsumerThread) -> dict[TopicPartition, int]:
         """Where the consumer stands in the partitions of which all records that it fetched were committed."""
-        done = {tp: self._committed.get((tp.topic, tp.partition), 0) for tp in thread.positions()}
+        if thread.lost_track:
+            return {}
         return {
             (tp.topic, tp.partition): position
             for tp, position in thread.positions().items()
-            if thread.fetched.get(tp, 0) <= done[tp] < position
+            if thread.fetched.get(tp, 0) <= thread.committed.get(tp, 0) < position
         }
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
@@ -143,25 +142,26 @@ class Stream:
         """
         # Not Faust's own commit, which makes the whole app crash at the first error.
         thread = self.app.consumer._thread  # type: ignore[attr-defined]
-        done: bool = await thread.call_thread(self._commit, thread._ensure_consumer(), offsets)
+        done: bool = await thread.call_thread(self._commit, thread, offsets)
         return done
 
-    async def _commit(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> bool:
+    async def _commit(self, thread: ConsumerThread, offsets: Mapping[TopicPartition, int]) -> bool:
+        consumer = thread._ensure_consumer()
         assigned = consumer.assignment()
-        owned = {tp: offset for tp, offset in offsets.items() if tp in assigned}
+        owned = {AIOTopicPartition(*tp): offset for tp, offset in offsets.items() if tp in assigned}
         if not owned:
             return False
         try:
             # aiokafka itself would try for ever, and nobody would see that Kafka is away.
             async with asyncio.timeout(self._commit_timeout_s):
-                await consumer.commit({AIOTopicPartition(*tp): offset for tp, offset in owned.items()})
+                await consumer.commit(owned)
         except (CommitFailedError, IllegalStateError):
             return False
         except (GroupAuthorizationFailedError, TopicAuthorizationFailedError) as error:
             raise MisconfiguredError(f"Kafka refuses to commit offsets: {error!r}") from error
         except (KafkaError, TimeoutError) as error:
             raise StoreUnavailableError("Kafka", f"committing offsets: {error!r}") from error
-        self._committed |= owned
+        thread.committed |= owned
         return True
 
     def is_member(self) -> bool:

@@ -52,8 +52,18 @@ class ConsumerThread(AIOKafkaConsumerThread):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        #: Behind the last record that was handed over, by partition.
+        #: Behind the last record that was handed over, by partition; and behind the last that was committed.
         self.fetched: dict[TopicPartition, int] = {}
+        self.committed: dict[TopicPartition, int] = {}
+        #: Whether positions may lie behind records that nobody got: a fetch failed after it had moved them.
+        self.lost_track = False
+
+    async def on_partitions_assigned(self, *arguments: Any) -> None:
+        """Forget what was true of earlier assignments: each partition is read from its committed offset again."""
+        self.fetched.clear()
+        self.committed.clear()
+        self.lost_track = False
+        await super().on_partitions_assigned(*arguments)
 
     def positions(self) -> dict[TopicPartition, int]:
         """Where each of our partitions is read on: behind all that was handed over, and what is no record."""
@@ -62,7 +72,11 @@ class ConsumerThread(AIOKafkaConsumerThread):
         return {tp: state.position for tp, state in states.items() if state.has_valid_position}
 
     async def _fetch_records(self, *arguments: Any, **options: Any) -> Mapping[TopicPartition, Any]:
-        records = await super()._fetch_records(*arguments, **options)
+        try:
+            records = await super()._fetch_records(*arguments, **options)
+        except BaseException:
+            self.lost_track = True
+            raise
         self.fetched |= {tp: found[-1].offset + 1 for tp, found in records.items() if found}
         return records
 
