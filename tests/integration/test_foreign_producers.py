@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer import message_accumulator
 from aiokafka.producer import producer as producing
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from confluent_kafka import Producer
 
 from agentmem.exit_codes import ExitCode
 from streams.lag import LagReader
@@ -85,6 +86,20 @@ async def test_an_open_transaction_holds_records_back_and_is_no_lag(running: Sys
         await caught_up(running, WITHIN_S)
         assert (await all_there.read()).total == 0
     assert await texts(running, "open") == {"not yet", "behind it"}
+
+
+@pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
+async def test_records_may_be_compressed_in_every_way(running: System, compression: str) -> None:
+    user = f"compressed-{compression}"
+    one = add(user, "small")
+    producer = Producer(
+        {"bootstrap.servers": running.kafka.bootstrap_servers, "compression.type": compression, "linger.ms": 50}
+    )
+    for _ in range(50):  # alike, so that compressing pays
+        producer.produce(running.topics.requests, one.value, one.key)
+    assert await asyncio.to_thread(producer.flush, WITHIN_S) == 0
+    await caught_up(running, WITHIN_S)
+    assert await texts(running, user) == {"small"}
 
 
 class NotUtf8(str):
