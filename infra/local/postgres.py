@@ -146,7 +146,7 @@ def _server_on(data: Path) -> ProcessIdentity | None:
 
 
 def _processes_on(data: Path) -> list[ProcessIdentity]:
-    """The processes that work in this data directory."""
+    """The processes of servers that work in this data directory."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
     found = [ProcessIdentity.of(pid) for pid in pids if _works_in(pid, data)]
     return [identity for identity in found if identity is not None]
@@ -154,6 +154,8 @@ def _processes_on(data: Path) -> list[ProcessIdentity]:
 
 def _works_in(pid: int, directory: Path) -> bool:
     try:
-        return Path(f"/proc/{pid}/cwd").readlink() == directory.resolve()
+        process = Path(f"/proc/{pid}")
+        is_postgres = (process / "exe").readlink().name.startswith("postgres")  # not a shell that stands there
+        return is_postgres and (process / "cwd").readlink() == directory.resolve()
     except (FileNotFoundError, PermissionError, ProcessLookupError):
         return False

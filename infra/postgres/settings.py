@@ -14,7 +14,7 @@ class PostgresSettings(BaseModel):
         SecretStr("postgresql://127.0.0.1:5432/agentmem"),
         description="The database as a URL: postgresql://user:password@host:port/name.",
     )
-    pool_size: int = Field(8, ge=1, le=200, description="Connections that a process holds at most.")
+    pool_size: int = Field(8, ge=2, le=200, description="Connections that a process holds at most.")
     connect_timeout_s: int = Field(5, ge=1, le=60, description="How long connecting may take, in seconds.")
     statement_timeout_s: int = Field(30, ge=1, le=600, description="How long one statement may take, in seconds.")
     gateway_role: str = Field(

@@ -129,7 +129,8 @@ class Transaction:
         if not outcomes:
             return
         rows = {
-            "requests": as_json([request_row(outcome) for outcome in outcomes]),
+            # In the order of their ids, as in accept: so neither waits for the other.
+            "requests": as_json([request_row(outcome) for outcome in sorted(outcomes, key=lambda one: one.key)]),
             "memories": as_json([memory_row(memory) for memory in changed]),
             "history": as_json([history_row(entry) for entry in history]),
         }
