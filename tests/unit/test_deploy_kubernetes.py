@@ -145,11 +145,13 @@ def test_scaling_follows_the_workers_group() -> None:
     assert trigger["metadata"]["bootstrapServersFromEnv"] in cluster_settings()
 
 
-def test_the_ingress_passes_on_what_needs_a_key_but_no_metrics() -> None:
+def test_the_ingress_passes_on_what_callers_need_and_nothing_of_the_operator() -> None:
     (ingress,) = (found["spec"] for found in manifests() if found["kind"] == "Ingress")
     prefixes = tuple(f"{path['path']}/" for path in ingress["rules"][0]["http"]["paths"])
-    assert not {route.path for route in ROUTES if route.scope and not f"{route.path}/".startswith(prefixes)}
-    assert not {path for path in ("/metrics/", "/health/", "/health/ready/") if path.startswith(prefixes)}
+    operators = ("/metrics", "/health", "/configure")
+    paths = {f"{route.path}/" for route in ROUTES if route.scope and not route.path.startswith(operators)}
+    assert not {path for path in paths if not path.startswith(prefixes)}
+    assert not {path for path in operators if f"{path}/".startswith(prefixes)}
 
 
 def test_secrets_are_only_referred_to() -> None:
