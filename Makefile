@@ -20,7 +20,7 @@ run: $(VENV)/.installed-local ## start the local stack and see it work; ONCE=1 e
 	@exec setpriv --pdeathsig TERM -- $(BIN)/agentmem run $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint types imports ## all checks and all tests, with coverage
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report term --cov-fail-under 85
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report term --cov-fail-under 85
 
 lint: $(VENV)/.installed-dev ## style, and what ruff finds wrong
 	$(BIN)/ruff check

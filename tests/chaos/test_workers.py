@@ -46,7 +46,8 @@ async def test_workers_told_to_stop_one_after_the_other(system: System, case: Ca
     messages = list(case.work().messages(case.scaled(20_000, 3_000)))
     workers = [system.start_worker({"window.max_records": str(batch)}) for _ in range(3)]
     await has_members(system, 3)
-    async with under_load(system, messages, case.scaled(40, 15)):
+    # Longer than it takes, so that there is load to the end.
+    async with under_load(system, messages, case.scaled(300, 180), rest_at_end=True):
         for number in range(3):
             await progressed(system, 100)
             await stop_cleanly(workers[number])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from tests.harness.kafka import Message, committed, publisher
 from tests.harness.system import System
@@ -15,20 +15,32 @@ _PUBLISH_AT_ONCE = 100
 
 @asynccontextmanager
 async def under_load(
-    system: System, messages: Sequence[Message], over_s: float, at_once: int = _PUBLISH_AT_ONCE
+    system: System,
+    messages: Sequence[Message],
+    over_s: float,
+    at_once: int = _PUBLISH_AT_ONCE,
+    *,
+    rest_at_end: bool = False,
 ) -> AsyncIterator[None]:
-    """Publish the messages bit by bit, over about ``over_s`` seconds; in the end Kafka has all of them."""
+    """Publish the messages bit by bit, over about ``over_s`` seconds; in the end Kafka has all of them.
+
+    ``rest_at_end``: when the block ends before, the rest is published at once.
+    """
+    ended = asyncio.Event()
 
     async def load() -> None:
         pause = over_s * at_once / len(messages)
         async with publisher(system) as publish:
             for start in range(0, len(messages), at_once):
                 await publish(messages[start : start + at_once])
-                await asyncio.sleep(pause)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), pause)
 
     task = asyncio.create_task(load())
     try:
         yield
+        if rest_at_end:
+            ended.set()
         await task
     finally:
         task.cancel()
