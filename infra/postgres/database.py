@@ -14,6 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from infra.postgres import reads
 from infra.postgres.audit import Audit
@@ -113,7 +114,11 @@ class Database:
             try:
                 yield bool(got.scalar_one())
             finally:
-                connection.execute(text("SELECT pg_advisory_unlock_all()"))
+                try:
+                    connection.execute(text("SELECT pg_advisory_unlock_all()"))
+                except DBAPIError:
+                    # A dead session holds no lock any more, and what was done is done: so it ends here.
+                    connection.invalidate()
 
     def now(self) -> datetime:
         """The database's clock."""

@@ -52,3 +52,16 @@ def test_only_one_does_what_is_done_exclusively(postgres_settings: PostgresSetti
             assert now
     finally:
         another.close()
+
+
+def test_what_is_done_is_done_though_the_lock_was_lost_meanwhile(database: Database) -> None:
+    kill = text(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory'"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with database.exclusively("a thing") as alone:
+        assert alone
+        with database._connection() as connection:
+            assert connection.execute(kill).scalars().all() == [True]
+    with database.exclusively("a thing") as again:
+        assert again
