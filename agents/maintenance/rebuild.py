@@ -34,11 +34,12 @@ from uuid import UUID
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from agents.maintenance.mending import project_but_refused
 from agents.maintenance.settling import settled_moment
 from agents.projection import Projection
 from infra.postgres.collections import CollectionState, SearchCollection
 from infra.weaviate import VectorIndex
-from schemas.problems import BatchRejectedError, StoreUnavailableError
+from schemas.problems import StoreUnavailableError
 
 #: Memories embedded and written at a time.
 PAGE: Final = 500
@@ -180,14 +181,8 @@ class Rebuild:
         return after
 
     async def _project(self, target: VectorIndex, ids: Sequence[UUID]) -> None:
-        try:
-            await self._patiently(lambda: self._projecting.project(ids, {}, verify=True, only=target))
-        except BatchRejectedError:
-            if len(ids) == 1:
-                self._done.refused += ids
-                return
-            for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
-                await self._project(target, half)
+        project = partial(self._projecting.project, vectors={}, verify=True, only=target)
+        self._done.refused += await project_but_refused(ids, lambda part: self._patiently(partial(project, part)))
 
     async def _retire(self) -> None:
         known = await self._mine()

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 import structlog
 
+from agents.maintenance.mending import project_but_refused
 from agents.settings import WorkerSettings
 from agents.stages.project import ProjectStage
 from infra.postgres import Database
@@ -85,6 +87,9 @@ class Sweep:
         stale = [
             memory.id for memory in page if found.get(memory.id) != (None if memory.deleted_at else memory.version)
         ]
-        await self._projecting.project(stale, {}, verify=True)
-        SWEEP_MENDED.inc(len(stale))
-        return len(stale)
+        refused = await project_but_refused(stale, partial(self._projecting.project, vectors={}, verify=True))
+        if refused:
+            _log.warning("the index refuses memories", memories=len(refused), first=str(refused[0]))
+        mended = len(stale) - len(refused)
+        SWEEP_MENDED.inc(mended)
+        return mended

@@ -12,10 +12,12 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from agents.maintenance.drift import Drift, Suspect, suspects
+from agents.maintenance.mending import project_but_refused
 from agents.stages.project import ProjectStage
 from infra.postgres import Database
 from infra.weaviate import VectorIndex
@@ -101,7 +103,7 @@ class Verification:
     async def repair(self, index: VectorIndex, drifted: Sequence[Suspect]) -> int:
         """Project these again from their rows; returns for how many that helped."""
         ids = [one.id for one in drifted]
-        await self._projecting.project(ids, {}, verify=True)
+        await project_but_refused(ids, partial(self._projecting.project, vectors={}, verify=True))
         return len(ids) - len(await self.judge(index, drifted))
 
     async def _suspects(self, index: VectorIndex, ids: Sequence[UUID]) -> list[Suspect]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -14,11 +14,13 @@ from uuid import UUID, uuid4
 
 import orjson
 import pytest
+from sqlalchemy import text
 
 from agentmem.exit_codes import ExitCode
 from agents.collections import ensure_serving
 from agents.items import Item
 from agents.maintenance.drift import Drift
+from agents.maintenance.sweep import Sweep
 from agents.maintenance.verify import Report, Verification
 from agents.maintenance.verifying import Verifying
 from agents.projection import Projection, open_projection
@@ -160,6 +162,32 @@ async def test_a_store_that_lost_everything_is_filled_again(both: Projection) ->
 
     assert report.drift == {Drift.MISSING: len(memories)}
     assert (await verified(both)).drift == Counter()
+
+
+async def test_a_memory_that_the_index_refuses_holds_up_no_other(both: Projection) -> None:
+    """Its own vector is of another model's length, as after a change of the model."""
+    index = await both.projecting.serving()
+    memories = await add(both, 5)
+    ids = sorted(memory.id for memory in memories)
+    with both.database._connection() as connection:
+        strange = "UPDATE memories SET vector = '{1,2,3}', version = 2, changed_at = clock_timestamp()"
+        connection.execute(text(f"{strange} WHERE id = :id"), {"id": ids[1]})
+
+    async def lost_and_found(mend: Callable[[], Awaitable[Any]]) -> Any:
+        await index.delete([ids[0], ids[1], ids[4]])
+        told = await mend()
+        assert set(await index.versions(ids)) == {*ids} - {ids[1]}
+        return told
+
+    report = await lost_and_found(lambda: verified(both, repair=True))
+    assert (report.drift.total(), report.repaired, report.remaining) == (3, 2, 1)
+    settings = WorkerSettings(sweep_grace_s=0, sweep_interval_s=60)
+    assert await lost_and_found(Sweep(both.database, both.projecting, settings).sweep) == 2
+    repaired = VERIFY_REPAIRED._value.get()
+    assert await lost_and_found(lambda: Verifying(both.database, both.projecting, settings).step(100_000))
+    assert VERIFY_REPAIRED._value.get() - repaired == 2
+    # The pass goes on: next are the objects.
+    assert both.database.collections.claim_verification(index.collection, lease_s=5) == Pass(objects=True)
 
 
 async def test_workers_share_one_pass_and_mend_what_they_find(both: Projection) -> None:
