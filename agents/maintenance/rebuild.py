@@ -87,8 +87,10 @@ class Rebuild:
     async def run(self) -> Rebuilt:
         """Do it all, or what is left of one that was interrupted. A store that is down is waited for."""
         await self._patiently(self._record_what_is_there)
+        # Of a switch that was done, or of a rebuild that was given up: nothing tells which.
+        await self._drop(await self._mine(), CollectionState.DROPPING)
         known = await self._mine()
-        if any(one.state in (CollectionState.RETIRING, CollectionState.DROPPING) for one in known):
+        if any(one.state is CollectionState.RETIRING for one in known):
             # The switch was done, and no more than the clearing up is left.
             self._done.collection = next(one.name for one in known if one.state is CollectionState.SERVING)
         else:
@@ -98,7 +100,8 @@ class Rebuild:
 
     async def abandon(self) -> Rebuilt:
         """Drop what was built so far for this model; what serves goes on as if nothing had been."""
-        await self._drop(await self._mine(), CollectionState.PLANNED, CollectionState.BUILDING)
+        given_up = (CollectionState.PLANNED, CollectionState.BUILDING, CollectionState.DROPPING)
+        await self._drop(await self._mine(), *given_up)
         return self._done
 
     async def drop_other_models(self) -> Rebuilt:

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from agents.collections import ensure_serving
 from agents.items import Item
@@ -89,6 +90,32 @@ async def test_what_was_interrupted_goes_on_or_is_given_up(both: Projection) -> 
     assert 0 < done.filled < _COUNT + 1  # the first page was there
     assert (done.dropped, await states(both)) == ([both.index.collection], [CollectionState.SERVING])
     assert await objects(both) == _COUNT + 1
+
+
+@pytest.mark.parametrize("model", ["the same", "a new one"])
+@pytest.mark.parametrize("again", [True, False])
+async def test_what_was_killed_while_it_gave_up_is_cleared_up_and_can_be_built(
+    both: Projection, model: str, again: bool
+) -> None:
+    await add(both, 3)
+    collections, base = both.database.collections, both.index.collection
+    if model == "a new one":
+        with both.database._connection() as connection:
+            connection.execute(text("UPDATE search_collections SET model = 'another'"))
+    left = f"{base}_left"
+    collections.register(left, base, str(both.model), CollectionState.BUILDING)
+    await both.index.at(left).ensure(both.model)
+    collections.advance(left, CollectionState.BUILDING, CollectionState.DROPPING)  # killed here
+
+    if again:
+        assert (await Rebuild(both, 0, ignore).abandon()).dropped == [left]
+        assert await states(both) == [CollectionState.SERVING]
+    done = await Rebuild(both, 0, ignore).run()
+
+    assert (done.filled, done.switched) == (3, True)
+    assert left not in [one.name for one in collections.of(base)]
+    assert await both.index.at(left).made_by() is None
+    assert await objects(both) == 3
 
 
 async def test_a_collection_that_weaviate_lost_meanwhile_is_filled_from_the_beginning(both: Projection) -> None:
