@@ -59,8 +59,6 @@ class Republish:
         self._topic = topics.requests
         self._settings = settings
         self._max_record_bytes = max_record_bytes
-        # Failed in Postgres, and not told yet as Kafka was away.
-        self._untold: list[RequestOutcome] = []
 
     async def run(self) -> None:
         """Look again and again. A store that is down is left alone until the next time."""
@@ -74,7 +72,6 @@ class Republish:
 
     async def once(self) -> int:
         """One round; returns how many requests were published again."""
-        await self._tell()
         cutoff = await asyncio.to_thread(self._database.now) - timedelta(seconds=self._settings.republish_after_s)
         await caught_up(self._lag, math.inf, poll_s=_POLL_S)
         published = 0
@@ -84,12 +81,11 @@ class Republish:
                 try:
                     value = self._value_of(one)
                 except RecordRejectedError as error:
-                    await asyncio.to_thread(self._fail, one.outcome, error)
+                    await asyncio.to_thread(self._fail, one.outcome, error, asyncio.get_running_loop())
                 else:
                     key = one.outcome.scope.key.encode()
                     sent.append(await self._producer.send(self._topic, key=key, value=value))
             await acknowledged(sent)
-            await self._tell()
             published += len(sent)
         return published
 
@@ -101,13 +97,12 @@ class Republish:
             raise RecordRejectedError(DeadLetterReason.INVALID_SCHEMA, "it reads differently than it was accepted")
         return value
 
-    def _fail(self, accepted: RequestOutcome, error: RecordRejectedError) -> None:
+    def _fail(self, accepted: RequestOutcome, error: RecordRejectedError, loop: asyncio.AbstractEventLoop) -> None:
         with self._database.transaction() as transaction:
             failed = fail(transaction, accepted, error)
-        if failed is not None:
-            _log.warning("an accepted request cannot be applied", key=failed.key, reason=error.reason.value)
-            self._untold.append(failed)
-
-    async def _tell(self) -> None:
-        await self._announcing.send([(outcome_event(outcome), None) for outcome in self._untold])
-        self._untold.clear()
+            if failed is None:
+                return
+            # Told before it is closed: whoever dies in between leaves it open, to be failed and told again.
+            telling = self._announcing.send([(outcome_event(failed), None)])
+            asyncio.run_coroutine_threadsafe(telling, loop).result()
+        _log.warning("an accepted request cannot be applied", key=failed.key, reason=error.reason.value)

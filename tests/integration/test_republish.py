@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,17 @@ import orjson
 import pytest
 from sqlalchemy import text
 
+from agents.maintenance.republish import Republish
+from agents.settings import WorkerSettings
+from agents.stages.announce import AnnounceStage
 from infra.postgres import Database
 from infra.postgres.engine import make_engine
+from schemas.events import Event
 from schemas.history import RequestStatus
 from schemas.problems import DeadLetterReason
 from schemas.requests import MemoryRequest
+from streams.lag import LagReader
+from streams.producer import Producer
 from tests.harness.kafka import read_topic
 from tests.harness.system import System
 from tests.harness.systems import new_system
@@ -33,6 +39,49 @@ def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
 def accept(database: Database, request_id: str, **fields: Any) -> None:
     request = {"request_id": request_id, "op": "add", "user_id": "alice", "text": "likes tea", **fields}
     database.accept(MemoryRequest.model_validate(request))
+
+
+class DiedError(Exception):
+    """Ends the announcing where a test wants it to end."""
+
+
+class Dies(AnnounceStage):
+    """A worker that is killed before Kafka has the event."""
+
+    async def send(self, events: Iterable[tuple[Event, str | None]]) -> None:
+        raise DiedError
+
+
+async def test_what_was_not_told_stays_open_and_is_failed_again(system: System) -> None:
+    settings = WorkerSettings(republish_after_s=1)
+    with closing(Database(system.postgres)) as database:
+        accept(database, "too large", text="x" * 5_000)
+        async with Producer(system.kafka) as producer, LagReader(system.kafka) as lag:
+            dying, living = (
+                Republish(database, lag, producer, kind(producer, system.topics), system.topics, settings, 2048)
+                for kind in (Dies, AnnounceStage)
+            )
+
+            async def died() -> bool:
+                try:
+                    await dying.once()
+                except DiedError:
+                    return True
+                return False
+
+            await eventually(died, WITHIN_S, "it is old enough to be published again", system.logs)
+            left = database.outcome("default", "too large")
+            assert left is not None
+            assert left.is_open
+            assert await read_topic(system, system.topics.events) == []
+
+            async def closed() -> bool:
+                await living.once()
+                found = database.outcome("default", "too large")
+                return found is not None and found.status is RequestStatus.FAILED
+
+            await eventually(closed, WITHIN_S, "it is failed", system.logs)
+    assert len(await read_topic(system, system.topics.events)) == 1
 
 
 async def test_what_no_worker_would_take_ends_as_failed_and_the_others_are_applied(system: System) -> None:
