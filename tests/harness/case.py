@@ -54,8 +54,10 @@ class Case:
         self.counts["recovery_s"] = max(loop.time() - began, self.counts.get("recovery_s", 0.0))
 
     async def becomes_consistent(self, system: System, within_s: float) -> None:
-        """For what is mended later, within a bound: wait for it, and note how much was stale before."""
+        """For what is mended later, within a bound: wait for it, and note how much was stale, and for how long."""
         await caught_up(system, 300)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         stale: list[list[str]] = []
 
         async def consistent() -> bool:
@@ -65,6 +67,7 @@ class Case:
             return not findings.stale
 
         await eventually(consistent, within_s, "the index is mended", lambda: "\n".join(stale[-1]))
+        self.counts["mended_s"] = loop.time() - began
 
     async def judge(self, system: System, within_s: float = 300, **options: bool) -> Summary:
         """Wait until all is done, count what is wrong, and fail unless that is nothing.
