@@ -17,6 +17,7 @@ from agentmem.settings import Settings
 from schemas.events import EventBody, EventType
 from schemas.requests import DEFAULT_PROJECT
 from schemas.scope import Scope
+from streams.consumers import make_consumer
 from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES
 from streams.topics import Topics
@@ -38,11 +39,7 @@ async def demonstrate(settings: Settings, say: Say) -> Scope:
     scope = Scope(DEFAULT_PROJECT, user_id=sample.user_id, run_id=run_id)
     topics = Topics.of(settings.kafka)
     say(f"\nPublishing a conversation of {len(sample.messages)} messages to {topics.requests}. Its events:")
-    consumer = AIOKafkaConsumer(
-        topics.events,
-        **client_options(settings.kafka),
-        max_partition_fetch_bytes=CLIENT_MAX_BYTES,
-    )
+    consumer = make_consumer(settings.kafka, topics.events, max_partition_fetch_bytes=CLIENT_MAX_BYTES)
     try:
         await consumer.start()
         await _go_to_end(consumer)

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.problems import StoreUnavailableError
-from streams.security import client_options
+from streams.consumers import make_consumer
 from streams.settings import KafkaSettings
 
 
@@ -26,10 +26,7 @@ class Broker:
         """Connect unless connected; raises ``StoreUnavailableError`` when no broker answers."""
         if self._client is not None:
             return
-        client = AIOKafkaConsumer(
-            **client_options(self._settings),
-            request_timeout_ms=int(self._settings.request_timeout_s * 1000),
-        )
+        client = make_consumer(self._settings)
         try:
             await client.start()
         except BaseException as error:

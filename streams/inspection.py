@@ -6,21 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
-    KafkaError,
     NotCoordinatorForGroupError,
     for_code,
 )
 from aiokafka.protocol.admin import ApiVersionRequest
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from schemas.problems import MisconfiguredError, StoreUnavailableError
-from streams.security import client_options
+from schemas.problems import MisconfiguredError
+from streams.consumers import open_consumer
 from streams.settings import KafkaSettings
 from streams.topics import Topics, admin_client
 
@@ -124,16 +123,7 @@ async def read_group(settings: KafkaSettings) -> GroupState:
 
 async def count_records(settings: KafkaSettings, topic: str, partitions: int) -> int:
     """How many records the topic keeps now. Raises ``StoreUnavailableError``."""
-    consumer = AIOKafkaConsumer(
-        **client_options(settings),
-        request_timeout_ms=int(settings.request_timeout_s * 1000),
-    )
     every = [TopicPartition(topic, number) for number in range(partitions)]
-    try:
-        await consumer.start()
+    async with open_consumer(settings) as consumer:
         begin, end = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
-    except KafkaError as error:
-        raise StoreUnavailableError("Kafka", repr(error)) from error
-    finally:
-        await consumer.stop()
     return sum(end[one] - begin[one] for one in every)

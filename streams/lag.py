@@ -13,9 +13,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.problems import StoreUnavailableError
-from streams.security import client_options
+from streams.consumers import make_consumer
 from streams.settings import KafkaSettings
-from streams.topics import Topics
+from streams.topics import Topics, make_admin
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,8 @@ class LagReader:
                 raise StoreUnavailableError("Kafka", repr(error)) from error
 
     async def _connect(self) -> None:
-        timeout_ms = int(self._settings.request_timeout_s * 1000)
-        options = client_options(self._settings)
-        self._consumer = AIOKafkaConsumer(
-            **options, request_timeout_ms=timeout_ms, isolation_level=self._isolation
-        )
-        self._admin = AIOKafkaAdminClient(**options, request_timeout_ms=timeout_ms)
+        self._consumer = make_consumer(self._settings, isolation_level=self._isolation)
+        self._admin = make_admin(self._settings)
         await self._consumer.start()
         await self._admin.start()
 

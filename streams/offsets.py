@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import CommitFailedError, KafkaError, UnknownMemberIdError
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, UnknownMemberIdError
 
-from schemas.problems import MisconfiguredError, StoreUnavailableError
+from schemas.problems import MisconfiguredError
+from streams.consumers import open_consumer
 from streams.inspection import read_group
 from streams.lag import LagReader
-from streams.security import client_options
 from streams.settings import KafkaSettings
 from streams.topics import Topics
 
@@ -26,14 +26,8 @@ async def offsets_at(settings: KafkaSettings, start: datetime | None) -> dict[in
         return dict(now.begin)
     topic = Topics.of(settings).requests
     moment = int(start.timestamp() * 1000)
-    consumer = _consumer(settings, None)
-    try:
-        await consumer.start()
+    async with open_consumer(settings) as consumer:
         found = await consumer.offsets_for_times({TopicPartition(topic, number): moment for number in now.end})
-    except KafkaError as error:
-        raise StoreUnavailableError("Kafka", repr(error)) from error
-    finally:
-        await consumer.stop()
     return {one.partition: place.offset if place else now.end[one.partition] for one, place in found.items()}
 
 
@@ -49,24 +43,12 @@ async def reset(settings: KafkaSettings, offsets: Mapping[int, int]) -> None:
             f"the group {settings.group} has {group.members} members ({group.state}): stop all workers first"
         )
     topic = Topics.of(settings).requests
-    consumer = _consumer(settings, settings.group)
-    try:
-        await consumer.start()
-        partitions = {TopicPartition(topic, number): offset for number, offset in offsets.items()}
+    partitions = {TopicPartition(topic, number): offset for number, offset in offsets.items()}
+    async with open_consumer(settings, group_id=settings.group, enable_auto_commit=False) as consumer:
         consumer.assign(list(partitions))
-        await consumer.commit(partitions)
-    except (CommitFailedError, UnknownMemberIdError) as error:
-        raise MisconfiguredError(f"the group {settings.group} has a member by now: stop all workers") from error
-    except KafkaError as error:
-        raise StoreUnavailableError("Kafka", repr(error)) from error
-    finally:
-        await consumer.stop()
-
-
-def _consumer(settings: KafkaSettings, group: str | None) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
-        **client_options(settings),
-        request_timeout_ms=int(settings.request_timeout_s * 1000),
-        group_id=group,
-        enable_auto_commit=False,
-    )
+        try:
+            await consumer.commit(partitions)
+        except (CommitFailedError, UnknownMemberIdError) as error:
+            raise MisconfiguredError(
+                f"the group {settings.group} has a member by now: stop all workers"
+            ) from error

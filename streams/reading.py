@@ -6,15 +6,13 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
-from schemas.problems import MisconfiguredError, StoreUnavailableError
-from streams.lenient_headers import read_leniently
+from schemas.problems import MisconfiguredError
+from streams.consumers import open_consumer
 from streams.records import Record
-from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
 from streams.topics import missing_topics
 
@@ -55,24 +53,13 @@ async def read_record(settings: KafkaSettings, topic: str, partition: int, offse
 
 
 @asynccontextmanager
-async def _consumer(settings: KafkaSettings, topic: str) -> AsyncIterator[Any]:
+async def _consumer(settings: KafkaSettings, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     if topic in await missing_topics(settings):
         raise MisconfiguredError(f"Kafka has no topic {topic}: run 'agentmem topics', or check kafka.topic_prefix")
-    read_leniently()
-    consumer = AIOKafkaConsumer(
-        topic,
-        **client_options(settings),
-        request_timeout_ms=int(settings.request_timeout_s * 1000),
-        max_partition_fetch_bytes=CLIENT_MAX_BYTES,
-        auto_offset_reset="earliest",
-    )
-    try:
-        await consumer.start()
+    async with open_consumer(
+        settings, topic, max_partition_fetch_bytes=CLIENT_MAX_BYTES, auto_offset_reset="earliest"
+    ) as consumer:
         yield consumer
-    except KafkaError as error:
-        raise StoreUnavailableError("Kafka", f"{settings.bootstrap_servers}: {error!r}") from error
-    finally:
-        await consumer.stop()
 
 
 async def _position(consumer: AIOKafkaConsumer, start: Start) -> dict[TopicPartition, int]:

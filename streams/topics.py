@@ -78,13 +78,24 @@ async def missing_topics(settings: KafkaSettings) -> list[str]:
     return [name for name in (topics.requests, topics.events, topics.dead_letters) if name not in present]
 
 
+async def partition_counts(settings: KafkaSettings) -> dict[str, int]:
+    """How many partitions each of the cluster's topics has. Raises ``StoreUnavailableError``."""
+    async with admin_client(settings) as admin:
+        # All topics are asked for: asking for one that is missing would make it where Kafka is set so.
+        return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+
+
+def make_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
+    """An admin client that is to be started."""
+    return AIOKafkaAdminClient(
+        **client_options(settings), request_timeout_ms=int(settings.request_timeout_s * 1000)
+    )
+
+
 @asynccontextmanager
 async def admin_client(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A connected admin client; what Kafka raises in the block becomes ``StoreUnavailableError``."""
-    admin = AIOKafkaAdminClient(
-        **client_options(settings),
-        request_timeout_ms=int(settings.request_timeout_s * 1000),
-    )
+    admin = make_admin(settings)
     try:
         await admin.start()
         yield admin

@@ -11,8 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import orjson
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agentmem.exit_codes import CommandError, ExitCode
@@ -21,9 +20,9 @@ from agentmem.importing.progress import Bar
 from agentmem.importing.requests import Record
 from schemas.problems import MisconfiguredError, StoreUnavailableError
 from schemas.requests import DEFAULT_PROJECT
-from streams.security import client_options
+from streams.consumers import make_consumer
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
-from streams.topics import Topics
+from streams.topics import Topics, partition_counts
 
 #: Requests that may be waited for at a time. Publishing pauses there, so memory stays bounded.
 MAX_PENDING: Final = 10_000
@@ -44,9 +43,8 @@ class Follower:
         self._stall_s = stall_s
         self._bar = bar
         self._since_look = 0
-        self._consumer = AIOKafkaConsumer(
-            **client_options(settings),
-            request_timeout_ms=int(settings.request_timeout_s * 1000),
+        self._consumer = make_consumer(
+            settings,
             max_partition_fetch_bytes=CLIENT_MAX_BYTES,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -76,17 +74,11 @@ class Follower:
             self._consumer.seek(partition, offset)
 
     async def _partitions(self) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(**client_options(self._settings))
-        try:
-            await admin.start()
-            # All topics are asked for: asking for one that is missing would make it where Kafka is set so.
-            there = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
-        finally:
-            await admin.close()
+        there = await partition_counts(self._settings)
         wanted = (self._topics.events, self._topics.dead_letters)
         if missing := [topic for topic in wanted if topic not in there]:
             raise MisconfiguredError(f"Kafka has no topic {missing[0]}: run 'agentmem topics'")
-        return [TopicPartition(topic, part["partition"]) for topic in wanted for part in there[topic]]
+        return [TopicPartition(topic, number) for topic in wanted for number in range(there[topic])]
 
     async def expect(self, record: Record) -> None:
         """Count on this record's events; call before it is published.

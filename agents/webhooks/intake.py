@@ -9,14 +9,14 @@ from typing import Final
 from urllib.parse import unquote
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from infra.postgres.webhook_queue import Queued, WebhookQueue
 from infra.webhooks.payload import payload
 from schemas.inbound import InboundEvent, decode_event
 from schemas.problems import StoreUnavailableError
-from streams.security import client_options
+from streams.consumers import make_consumer
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
 from streams.topics import Topics
 
@@ -47,11 +47,10 @@ class Intake:
             await asyncio.sleep(_RETRY_S)
 
     async def _session(self) -> None:
-        consumer = AIOKafkaConsumer(
+        consumer = make_consumer(
+            self._settings,
             Topics.of(self._settings).events,
-            **client_options(self._settings),
             group_id=self._settings.webhook_group,
-            request_timeout_ms=int(self._settings.request_timeout_s * 1000),
             session_timeout_ms=int(self._settings.session_timeout_s * 1000),
             max_partition_fetch_bytes=CLIENT_MAX_BYTES,
             enable_auto_commit=False,

@@ -16,7 +16,7 @@ from gateway.http.problems import ApiError
 from gateway.settings_feeds import FeedSettings
 from infra.telemetry.metrics import CATCH_UPS, FEEDS_CUT_OFF
 from schemas.problems import StoreUnavailableError
-from streams.security import client_options
+from streams.consumers import make_consumer
 from streams.settings import CLIENT_MAX_BYTES, MIB, KafkaSettings
 
 _POLL_MS: Final = 500
@@ -76,9 +76,8 @@ class CatchUps:
                 "Too many streams are catching up with the past; try again in a moment.",
                 headers={"Retry-After": "5"},
             )
-        consumer = AIOKafkaConsumer(
-            **client_options(self._kafka),
-            request_timeout_ms=int(self._kafka.request_timeout_s * 1000),
+        consumer = make_consumer(
+            self._kafka,
             max_partition_fetch_bytes=CLIENT_MAX_BYTES,
             fetch_max_bytes=_FETCH_BYTES,
             enable_auto_commit=False,

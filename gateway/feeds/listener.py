@@ -9,15 +9,15 @@ from itertools import chain
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from gateway.feeds.inbound import Arrival, Positions
 from infra.telemetry.metrics import EVENTS_RECEIVED, EVENTS_UNREADABLE
 from schemas.inbound import decode_event
 from schemas.problems import StoreUnavailableError
-from streams.security import client_options
+from streams.consumers import make_consumer
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
+from streams.topics import partition_counts
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +67,8 @@ class EventListener:
         return tuple(self._next)
 
     async def _session(self) -> None:
-        consumer = AIOKafkaConsumer(
-            **client_options(self._settings),
-            request_timeout_ms=int(self._settings.request_timeout_s * 1000),
+        consumer = make_consumer(
+            self._settings,
             max_partition_fetch_bytes=CLIENT_MAX_BYTES,
             enable_auto_commit=False,
             # Met only when the position has gone: topics made anew or cut back. Then nothing may be skipped.
@@ -90,16 +89,10 @@ class EventListener:
             await consumer.stop()
 
     async def _partitions(self) -> int:
-        admin = AIOKafkaAdminClient(**client_options(self._settings))
-        try:
-            await admin.start()
-            # All topics are asked for: asking for one that is missing would make it where Kafka is set so.
-            topics = {topic["topic"]: topic for topic in await admin.describe_topics()}
-        finally:
-            await admin.close()
-        if self._topic not in topics:
+        count = (await partition_counts(self._settings)).get(self._topic)
+        if count is None:
             raise StoreUnavailableError("Kafka", f"topic {self._topic} is missing: run 'agentmem topics'")
-        return len(topics[self._topic]["partitions"])
+        return count
 
     async def _position(self, consumer: AIOKafkaConsumer, number: int) -> None:
         partitions = [TopicPartition(self._topic, partition) for partition in range(number)]
