@@ -114,5 +114,5 @@ def _record(found: ConsumerRecord) -> Record:
         timestamp=found.timestamp / 1000,
         key=found.key,
         value=found.value,
-        headers=tuple((name, value if value is not None else b"") for name, value in found.headers),
+        headers=found.headers,
     )

@@ -131,7 +131,7 @@ class Follower:
         document = _document(record.value)
         if document is None:
             return
-        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
         if record.topic == self._topics.dead_letters:
             reason = headers.get(f"{_WHY}class.name", "dead-lettered")
             self._outcomes.dead_lettered(document, f"{reason}: {headers.get(f'{_WHY}message', '')}")
