@@ -76,6 +76,11 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
+@cache
+def _tag(body: bytes) -> ETag:
+    return ETag(sha256(body).hexdigest()[:32])
+
+
 def _page(request: web.Request, name: str) -> web.Response:
     return _answer(request, _read(PAGES / name), "text/html", {"Content-Security-Policy": _PAGE_POLICY})
 
@@ -84,7 +89,7 @@ def _answer(
     request: web.Request, body: bytes, media_type: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """The file; or only that it has not changed, to one who has it."""
-    tag = ETag(sha256(body).hexdigest()[:32])
+    tag = _tag(body)
     if tag in (request.if_none_match or ()):
         response = web.Response(status=304, headers=headers)
     else:
