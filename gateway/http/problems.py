@@ -61,18 +61,22 @@ def not_found() -> ApiError:
     return ApiError(404, "not_found", "There is nothing with this id.")
 
 
+def problem_document(status: int, code: str, detail: str, request_id: str) -> dict[str, Any]:
+    """The members that every problem has."""
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "error": detail,
+        "code": code,
+        "request_id": request_id,
+    }
+
+
 def problem_response(request: web.Request, problem: ApiError) -> web.Response:
     """The problem as a response."""
-    document = {
-        "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "detail": problem.detail,
-        "error": problem.detail,
-        "code": problem.code,
-        "request_id": request[REQUEST_ID],
-        **problem.extra,
-    }
+    document = problem_document(problem.status, problem.code, problem.detail, request[REQUEST_ID]) | problem.extra
     # mem0's clients look into an error only where it says application/json; they always send this header.
     plain = "Mem0-User-ID" in request.headers
     return web.Response(

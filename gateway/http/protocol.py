@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.http.jsonio import dumps
+from gateway.http.problems import problem_document
 from gateway.settings_limits import LimitSettings
 from infra.telemetry.metrics import CONNECTIONS, CONNECTIONS_REFUSED, CONNECTIONS_SLOW
 
@@ -156,16 +157,7 @@ def _problem(status: int) -> tuple[bytes, dict[str, str]]:
     """Body and headers."""
     code, detail = _DETAILS.get(status, ("internal_error", "The gateway failed."))
     request_id = str(uuid4())
-    document = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "error": detail,
-        "code": code,
-        "request_id": request_id,
-    }
-    return dumps(document), {**_HEADERS, "X-Request-ID": request_id}
+    return dumps(problem_document(status, code, detail, request_id)), {**_HEADERS, "X-Request-ID": request_id}
 
 
 def _refusal() -> bytes:
