@@ -39,7 +39,7 @@ class EventType(StrEnum):
     FAILED = "agentmem.request.failed"
 
 
-_TYPE_OF_CHANGE: Final = {
+TYPE_OF_CHANGE: Final = {
     ChangeKind.ADDED: EventType.ADDED,
     ChangeKind.UPDATED: EventType.UPDATED,
     ChangeKind.DELETED: EventType.DELETED,
@@ -126,7 +126,7 @@ def change_event(entry: HistoryEntry, outcome: RequestOutcome) -> Event:
         "previous_text": entry.previous_text,
     }
     return _event(
-        _TYPE_OF_CHANGE[entry.kind],
+        TYPE_OF_CHANGE[entry.kind],
         outcome,
         entry.index,
         str(memory.id),

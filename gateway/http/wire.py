@@ -13,7 +13,7 @@ from gateway.shapes import memories as shapes
 from gateway.shapes import parts, requests
 from gateway.writes.progress import Change, Progress, progress_of_rows
 from infra.postgres.browsing import Entity
-from schemas.events import EventType
+from schemas.events import TYPE_OF_CHANGE
 from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
 from schemas.identity import event_id
 from schemas.memories import Memory
@@ -36,11 +36,6 @@ _OPERATION: Final[Mapping[Operation, requests.Asked]] = {
     "update": "UPDATE",
     "delete": "DELETE",
     "delete_all": "DELETE_ALL",
-}
-_TYPE: Final = {
-    ChangeKind.ADDED: EventType.ADDED,
-    ChangeKind.UPDATED: EventType.UPDATED,
-    ChangeKind.DELETED: EventType.DELETED,
 }
 
 
@@ -101,7 +96,7 @@ def history_json(entry: HistoryEntry) -> shapes.HistoryLine:
     """One line of a memory's history; its id is the id of the event that announced it."""
     memory = entry.memory
     deleted = entry.kind is ChangeKind.DELETED
-    id = event_id(memory.scope.project, entry.request_id, entry.index, _TYPE[entry.kind].value)
+    id = event_id(memory.scope.project, entry.request_id, entry.index, TYPE_OF_CHANGE[entry.kind].value)
     return {
         "id": str(id),
         "memory_id": str(memory.id),

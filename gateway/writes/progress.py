@@ -8,16 +8,12 @@ from typing import Final
 from uuid import UUID
 
 from gateway.http.problems import ApiError, not_found
-from schemas.events import EventType
+from schemas.events import TYPE_OF_CHANGE, EventType
 from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
 from schemas.inbound import InboundEvent
 from schemas.problems import FailureReason
 
-_CHANGE_OF_TYPE: Final = {
-    EventType.ADDED: ChangeKind.ADDED,
-    EventType.UPDATED: ChangeKind.UPDATED,
-    EventType.DELETED: ChangeKind.DELETED,
-}
+_CHANGE_OF_TYPE: Final = {kind: change for change, kind in TYPE_OF_CHANGE.items()}
 
 
 @dataclass(frozen=True, slots=True)
