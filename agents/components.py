@@ -15,7 +15,7 @@ from agents.stages.project import ProjectStage
 from agents.waiting import Waiting
 from infra.onnx import EmbeddingSettings, load_embedder
 from infra.postgres import Database, PostgresSettings
-from infra.postgres.migrate import pending
+from infra.postgres.migrate import check_schema
 from infra.telemetry.metrics import MODEL
 from infra.weaviate import VectorIndex, WeaviateSettings
 from infra.webhooks import WebhookSettings
@@ -73,7 +73,7 @@ async def open_components(configuration: Configuration, waiting: Waiting) -> Asy
         await waiting.out(f"start of {component}", work, lambda: None)
 
     try:
-        await start("Postgres", lambda: asyncio.to_thread(_check_schema, configuration.postgres))
+        await start("Postgres", lambda: asyncio.to_thread(check_schema, configuration.postgres))
         await start("Weaviate", index.open)
         await start("Weaviate", lambda: ensure_serving(database, index, made_by))
         await start("Kafka", lambda: _check_topics(configuration.kafka))
@@ -89,11 +89,6 @@ async def open_components(configuration: Configuration, waiting: Waiting) -> Asy
         await index.close()
         database.close()
         embedding.close()
-
-
-def _check_schema(settings: PostgresSettings) -> None:
-    if pending(settings):
-        raise MisconfiguredError("The database's schema is not this version's: run `agentmem migrate`.")
 
 
 async def _check_topics(settings: KafkaSettings) -> None:

@@ -11,10 +11,9 @@ from agents.stages.embed import EmbedStage
 from agents.stages.project import ProjectStage
 from infra.onnx import EmbeddingSettings, load_embedder
 from infra.postgres import Database, PostgresSettings
-from infra.postgres.migrate import pending
+from infra.postgres.migrate import check_schema
 from infra.weaviate import VectorIndex, WeaviateSettings
 from schemas.models import ModelIdentity
-from schemas.problems import MisconfiguredError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +31,7 @@ async def open_projection(
     postgres: PostgresSettings, weaviate: WeaviateSettings, embedding: EmbeddingSettings
 ) -> AsyncIterator[Projection]:
     """Raises ``StoreUnavailableError``, or ``MisconfiguredError`` for an older schema or a missing model."""
-    if await asyncio.to_thread(pending, postgres):
-        raise MisconfiguredError("The database's schema is not this version's: run `agentmem migrate`.")
+    await asyncio.to_thread(check_schema, postgres)
     embedder = await asyncio.to_thread(load_embedder, embedding)
     database, index, embed = Database(postgres), VectorIndex(weaviate), EmbedStage(embedder)
     try:

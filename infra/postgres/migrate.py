@@ -114,3 +114,9 @@ def status(settings: PostgresSettings) -> Status:
 def pending(settings: PostgresSettings) -> bool:
     """Whether the database's schema is older than this version's."""
     return bool(status(settings).missing)
+
+
+def check_schema(settings: PostgresSettings) -> None:
+    """Raise ``MisconfiguredError`` when the database's schema is older than this version's."""
+    if pending(settings):
+        raise MisconfiguredError("The database's schema is not this version's: run `agentmem migrate`.")
