@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.live import Live
-
-_MIB: Final = 1024 * 1024
+from streams.settings import MIB
 
 
 class FeedSettings(BaseModel):
@@ -21,7 +18,7 @@ class FeedSettings(BaseModel):
         1000, ge=2, description="Events that wait for a slow reader at most; then its stream is cut off."
     )
     feed_queue_bytes: Live[int] = Field(
-        16 * _MIB, ge=1, description="Bytes of events that wait for a slow reader at most; then it is cut off."
+        16 * MIB, ge=1, description="Bytes of events that wait for a slow reader at most; then it is cut off."
     )
     catch_ups_max: Live[int] = Field(
         16, ge=1, description="Event streams that read the past from Kafka at the same time at most."

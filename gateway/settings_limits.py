@@ -6,8 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from gateway.http.addresses import networks
 from schemas.live import Live
-
-_MIB = 1024 * 1024
+from streams.settings import MIB
 
 
 class LimitSettings(BaseModel):
@@ -37,9 +36,9 @@ class LimitSettings(BaseModel):
         None,
         description="Redis in which all gateways count together (redis:// or rediss://); else each counts alone.",
     )
-    body_max_bytes: int = Field(_MIB, ge=1024, description="A larger request body, in bytes, is refused.")
+    body_max_bytes: int = Field(MIB, ge=1024, description="A larger request body, in bytes, is refused.")
     bodies_max_bytes: int = Field(
-        64 * _MIB, ge=1024, description="Bytes of the bodies of all calls under way at most; more are refused."
+        64 * MIB, ge=1024, description="Bytes of the bodies of all calls under way at most; more are refused."
     )
     body_timeout_s: Live[float] = Field(
         30.0, gt=0, le=600, description="How long a request body may take to arrive, in seconds."

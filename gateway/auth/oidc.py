@@ -19,6 +19,7 @@ from gateway.auth.caller import PROJECT_MAX, Caller
 from gateway.auth.claims import check_claims, text_claim
 from gateway.auth.policies import OidcPolicy, is_safe
 from gateway.auth.signing import Registry, TokenRefusedError
+from infra.postgres.keys import SCOPES
 from schemas.problems import StoreUnavailableError
 
 log = logging.getLogger(__name__)
@@ -122,4 +123,4 @@ async def _document(session: aiohttp.ClientSession, url: str) -> Mapping[str, An
 def _scopes(claim: object) -> frozenset[str]:
     names = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
     texts = {name for name in names if isinstance(name, str)}
-    return frozenset(scope for scope in ("read", "write", "admin") if _SCOPE_PREFIX + scope in texts)
+    return frozenset(scope for scope in SCOPES if _SCOPE_PREFIX + scope in texts)
