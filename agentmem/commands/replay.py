@@ -67,8 +67,8 @@ def events(
     """Send events of the past to memory-events again, from Postgres.
 
     For consumers that lost what they had, beyond what the topic keeps. They are the same events, by id and by
-    body, in the same order within each scope. All who read the topic get them, webhooks too if their log of
-    deliveries does not know them any more.
+    body, and in order for each memory. All who read the topic get them, webhooks too if their log of deliveries
+    does not know them any more.
 
     \b
     Examples:

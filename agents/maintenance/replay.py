@@ -1,7 +1,7 @@
 """Events told once more from history: for consumers that lost what they had.
 
-They are the same events, by id and by body, in the same order within each scope: a consumer that has them already
-knows them by their ids. Nothing is changed in the stores, so it may be interrupted and done again.
+They are the same events, by id and by body, and in order for each memory: a consumer that has them already knows
+them by their ids. Nothing is changed in the stores, so it may be interrupted and done again.
 """
 
 from __future__ import annotations
