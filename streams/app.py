@@ -99,7 +99,7 @@ class Stream:
                 timestamp=message.timestamp,
                 key=message.key,
                 value=message.value,
-                headers=tuple(_header_items(message.headers)),
+                headers=_header_items(message.headers),
             )
 
     def pause(self) -> None:
@@ -173,9 +173,7 @@ class Stream:
         return {(tp.topic, tp.partition) for tp in self.app.consumer.assignment()}
 
 
-def _header_items(
-    headers: Mapping[str, bytes | None] | Headers | None,
-) -> Headers:
+def _header_items(headers: Mapping[str, bytes | None] | Headers | None) -> Headers:
     if not headers:
-        return []
-    return list(headers.items() if isinstance(headers, Mapping) else headers)
+        return ()
+    return tuple(headers.items() if isinstance(headers, Mapping) else headers)
