@@ -16,13 +16,13 @@ from gateway.http.problems import ApiError, invalid, not_found
 from gateway.http.routing import Route
 from gateway.openapi.operation import operation
 from gateway.openapi.parameters import Idempotent
-from gateway.search.operands import ID_MAX
 from gateway.services import SERVICES
 from gateway.shapes import webhooks as shapes
 from gateway.shapes.parts import Message
 from gateway.writes.idempotency import request_id_of
 from infra.webhooks import check_url, new_secret
 from schemas.problems import TooManyError
+from schemas.requests import EntityId
 from schemas.scope import ENTITY_FIELDS
 from schemas.times import format_instant
 from schemas.webhooks import DEFAULT_EVENTS, EVENT_NAMES, Webhook
@@ -33,7 +33,6 @@ _GRACE_MAX_S: Final = 30 * 86_400
 _UNSUPPORTED_EVENTS: Final = ("memory_categorize", "memory:categorize")
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
-_Id = Annotated[str, Field(min_length=1, max_length=ID_MAX)]
 
 
 class WebhookChange(BaseModel):
@@ -43,10 +42,10 @@ class WebhookChange(BaseModel):
     url: str | None = None
     event_types: Annotated[list[str], Field(min_length=1, max_length=len(EVENT_NAMES))] | None = None
     is_active: Annotated[bool, Field(strict=True)] | None = None
-    user_id: _Id | None = None
-    agent_id: _Id | None = None
-    app_id: _Id | None = None
-    run_id: _Id | None = None
+    user_id: EntityId | None = None
+    agent_id: EntityId | None = None
+    app_id: EntityId | None = None
+    run_id: EntityId | None = None
 
 
 class NewWebhook(WebhookChange):

@@ -19,15 +19,14 @@ from gateway.http.routing import Route
 from gateway.openapi.operation import operation
 from gateway.routes.events import NO_LONGER_ALLOWED
 from gateway.routes.streaming import make_filter, may_still_read
-from gateway.search.operands import ID_MAX
 from gateway.services import SERVICES
 from schemas.problems import StoreUnavailableError
+from schemas.requests import EntityId
 from schemas.scope import ENTITY_FIELDS
 
 _MESSAGE_MAX: Final = 16 * 1024
 _SUBSCRIPTIONS_MAX: Final = 20
 _Name = Annotated[str, Field(min_length=1, max_length=100)]
-_Id = Annotated[str, Field(min_length=1, max_length=ID_MAX)]
 
 
 class _Message(BaseModel):
@@ -37,10 +36,10 @@ class _Message(BaseModel):
 class _Subscribe(_Message):
     action: Literal["subscribe"]
     subscription: _Name = "default"
-    user_id: _Id | None = None
-    agent_id: _Id | None = None
-    app_id: _Id | None = None
-    run_id: _Id | None = None
+    user_id: EntityId | None = None
+    agent_id: EntityId | None = None
+    app_id: EntityId | None = None
+    run_id: EntityId | None = None
     types: list[str] = Field([], max_length=20)
     start: str = Field(NOW, alias="from", min_length=1)
 

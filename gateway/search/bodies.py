@@ -7,14 +7,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, with_config
 from typing_extensions import TypedDict
 
-from gateway.search.operands import ID_MAX
 from gateway.search.querying import TOP_K_MAX, Page, SearchOptions
 from gateway.shapes.parts import Id, one_of
 from gateway.writes.bodies import FILTERS_MAX
+from schemas.requests import EntityId
 from schemas.scope import ENTITY_FIELDS
 from schemas.times import Instant
-
-_Word = Annotated[str, Field(min_length=1, max_length=ID_MAX)]
 
 
 @with_config(extra="forbid", json_schema_extra={"minProperties": 1})
@@ -63,7 +61,7 @@ class ValueOperators(TypedDict, total=False):
     icontains: str
 
 
-IdFilter = _Word | list[_Word] | TextOperators | None
+IdFilter = EntityId | list[EntityId] | TextOperators | None
 TextFilter = str | list[str] | TextOperators | None
 TimeFilter = Instant | list[Instant] | TimeOperators | None
 MetadataFilter = dict[str, ValueOperators | str | float | bool | list[JsonValue] | None]
@@ -123,9 +121,9 @@ class ListQuery(Page):
     """Which memories: at least one entity id."""
 
     filters: str | None = Field(None, max_length=FILTERS_MAX, description="As in `POST /v3/memories/`, as JSON.")
-    user_id: _Word | None = Field(None, description="The user whose memories these are.")
-    agent_id: _Word | None = Field(None, description="The agent whose memories these are.")
-    app_id: _Word | None = Field(None, description="The application whose memories these are.")
-    run_id: _Word | None = Field(None, description="The run (session) whose memories these are.")
+    user_id: EntityId | None = Field(None, description="The user whose memories these are.")
+    agent_id: EntityId | None = Field(None, description="The agent whose memories these are.")
+    app_id: EntityId | None = Field(None, description="The application whose memories these are.")
+    run_id: EntityId | None = Field(None, description="The run (session) whose memories these are.")
     start_date: Instant | None = Field(None, description="Only memories from this time on.")
     end_date: Instant | None = Field(None, description="Only memories up to this time.")
