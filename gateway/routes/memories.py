@@ -34,7 +34,7 @@ _ADD: Final = {
 _LIST: Final = {"filters": {"AND": [{"user_id": "alice"}, {"metadata": {"source": "chat"}}]}, "page_size": 20}
 
 
-@operation(
+_adding = operation(
     body=AddBody,
     example=_ADD,
     unsupported=ADD_UNSUPPORTED,
@@ -42,19 +42,15 @@ _LIST: Final = {"filters": {"AND": [{"user_id": "alice"}, {"metadata": {"source"
     answers={200: Added},
     problems=(422,),
 )
+
+
+@_adding
 async def add(request: web.Request) -> web.Response:
     """Accept messages. With ``infer: false`` the answer waits until they are memories."""
     return await _add(request, await read_body(request))
 
 
-@operation(
-    body=AddBody,
-    example=_ADD,
-    unsupported=ADD_UNSUPPORTED,
-    headers=Idempotent,
-    answers={200: Added},
-    problems=(422,),
-)
+@_adding
 async def add_and_wait(request: web.Request) -> web.Response:
     """Accept messages and answer when they are memories, as the self-hosted server does."""
     return await _add(request, await read_body(request), wait=True)

@@ -69,9 +69,9 @@ class AddBody(_Ids, _Options):
 
     model_config = ConfigDict(json_schema_extra=one_of(*ENTITY_FIELDS, "filters"))
 
-    messages: (
-        str | SaidMessage | Annotated[list[str | SaidMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
-    ) = Field(description="A text, a message, or a list of them: one memory each.")
+    messages: str | SaidMessage | _Messages = Field(
+        description="A text, a message, or a list of them: one memory each."
+    )
     infer: bool = Field(
         True, description="False: the answer waits until the messages are memories. They are stored as they are."
     )
