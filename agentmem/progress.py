@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
-def progress_bar() -> Progress:
-    """A line on stderr for each task; nothing when stderr is no terminal. Use as ``with``."""
+def progress_bar(*, shown: bool = True) -> Progress:
+    """A line on stderr for each task, if it is to be ``shown`` and stderr is a terminal. Use as ``with``."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -17,5 +17,5 @@ def progress_bar() -> Progress:
         TextColumn("{task.completed:,.0f}"),
         TimeElapsedColumn(),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
+        disable=not (shown and sys.stderr.isatty()),
     )

@@ -81,9 +81,7 @@ def _lines(settings: Settings, scope: Scope, as_of: datetime | None, history: bo
     from schemas.exports import exported
 
     make_queries_interruptible()
-    progress = progress_bar()
-    progress.disable = progress.disable or not bar
-    with closing(Database(settings.postgres)) as database, progress:
+    with closing(Database(settings.postgres)) as database, progress_bar(shown=bar) as progress:
         task = progress.add_task("memories exported", total=None)
         with closing(database.exporting.memories(scope, as_of, history=history)) as found:
             for memory, versions in found:

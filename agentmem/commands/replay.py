@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from agentmem.commands.scope import named_ids, scope_options
+from agentmem.durations import Moment
 from agentmem.invocation import Invocation, pass_invocation
-from schemas.times import parse_instant
 
 if TYPE_CHECKING:
     from agentmem.settings import Settings
     from agents.maintenance.replay import Wanted
-
-
-class Instant(click.ParamType):
-    """A time in ISO 8601, UTC unless it says otherwise."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The time as a datetime."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            instant: datetime = parse_instant(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return instant
 
 
 @click.group()
@@ -49,8 +34,8 @@ def replay() -> None:
 @replay.command()
 @click.option("--project", help="Only of this project.")
 @scope_options
-@click.option("--from", "begin", type=Instant(), metavar="TIME", help="Only of what was done from then on.")
-@click.option("--until", "end", type=Instant(), metavar="TIME", help="Only of what was done before; default: now.")
+@click.option("--from", "begin", type=Moment(), help="Only of what was done from then on.")
+@click.option("--until", "end", type=Moment(), help="Only of what was done before; default: now.")
 @click.option("--dry-run", is_flag=True, help="Only count them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @pass_invocation
@@ -77,10 +62,11 @@ def events(
     """
     from agentmem.output import show_json
     from agents.maintenance.replay import Wanted
+    from schemas.requests import DEFAULT_PROJECT
     from schemas.scope import Scope
 
     named = named_ids(ids)
-    scope = Scope(project or "default", **named) if project or named else None
+    scope = Scope(project or DEFAULT_PROJECT, **named) if project or named else None
     wanted = Wanted(scope, begin, end or datetime.now(UTC))
     count = asyncio.run(_events(invocation.client_settings(), wanted, dry_run))
     if as_json:
@@ -97,28 +83,23 @@ async def _events(settings: Settings, wanted: Wanted, dry_run: bool) -> int:
     from streams.producer import Producer
     from streams.topics import Topics
 
-    database = Database(settings.postgres)
-    try:
-        with progress_bar() as progress:
-            task = progress.add_task("events", total=None)
+    with closing(Database(settings.postgres)) as database, progress_bar() as progress:
+        task = progress.add_task("events", total=None)
 
-            def tell(count: int) -> None:
-                progress.update(task, completed=count)
+        def tell(count: int) -> None:
+            progress.update(task, completed=count)
 
-            if dry_run:
-                return await replay(database, None, wanted, tell)
-            async with Producer(settings.kafka) as producer:
-                return await replay(database, AnnounceStage(producer, Topics.of(settings.kafka)), wanted, tell)
-    finally:
-        database.close()
+        if dry_run:
+            return await replay(database, None, wanted, tell)
+        async with Producer(settings.kafka) as producer:
+            return await replay(database, AnnounceStage(producer, Topics.of(settings.kafka)), wanted, tell)
 
 
 @replay.command()
 @click.option(
     "--from",
     "begin",
-    type=Instant(),
-    metavar="TIME",
+    type=Moment(),
     help="From the first request of that time on; default: all that the topic keeps.",
 )
 @click.option(

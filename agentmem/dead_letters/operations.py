@@ -53,10 +53,8 @@ async def replay_all(
     async with Producer(settings.kafka) as producer, _chosen(settings, selection, ids) as (database, found):
         topic, most = Topics.of(settings.kafka).requests, settings.kafka.request_max_bytes
         replayer = Replayer(database, producer, topic, most, actor(), dry_run=dry_run)
-        progress = progress_bar()
         # Of one there is nothing to show, and an editor may have the terminal.
-        progress.disable = progress.disable or len(ids) == 1
-        with progress:
+        with progress_bar(shown=len(ids) != 1) as progress:
             task = progress.add_task("dead letters replayed", total=len(ids) or None)
             async for listed in found:
                 value = await asyncio.to_thread(change, listed.letter)
