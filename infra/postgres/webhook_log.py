@@ -6,7 +6,6 @@ Each method blocks and raises what ``Database``'s methods do.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,13 +13,12 @@ from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from infra.postgres import reads
+from infra.postgres.engine import Connect
 from infra.postgres.locks import lock_project
-from infra.postgres.tables import webhook_deliveries
+from infra.postgres.tables import webhook_deliveries, webhooks
 from schemas.events import Event, change_event, outcome_event
 from schemas.problems import NotKeptError
 from schemas.webhooks import Delivery, DeliveryStatus
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 #: The lock between those who queue contents out of the history and the redaction of what is queued.
 REDACTION: Final = "redaction"
@@ -54,13 +52,17 @@ class WebhookLog:
     def redeliver(self, delivery: Delivery, project: str, body: Callable[[Event], str]) -> Delivery | None:
         """Queue the event of a delivery again, as the history has it now; None while it is in the queue.
 
-        Raises ``NotKeptError`` when the history has it no more.
+        Raises ``NotKeptError`` when the history has it no more, or the webhook is gone.
         """
         table = webhook_deliveries.c
         mine = (table.webhook_id == delivery.webhook_id, table.event_id == delivery.event_id)
         with self._connect(project) as connection:
             # What is read before somebody is forgotten is in the queue before that is redacted.
             lock_project(connection, REDACTION, project, shared=True)
+            # And the webhook stays as long as this runs.
+            there = select(webhooks.c.id).where(webhooks.c.id == delivery.webhook_id)
+            if connection.execute(there.with_for_update(read=True, key_share=True)).one_or_none() is None:
+                raise NotKeptError
             event = _event(connection, project, delivery)
             sent = connection.execute(select(table.redelivery, table.status).where(*mine)).all()
             if any(one.status == DeliveryStatus.PENDING.value for one in sent):
@@ -74,7 +76,7 @@ class WebhookLog:
                 "body": body(event),
                 "request_id": delivery.request_id,
                 "request_index": delivery.request_index,
-                "redelivery": max(one.redelivery for one in sent) + 1,
+                "redelivery": max((one.redelivery for one in sent), default=0) + 1,
                 "status": DeliveryStatus.PENDING.value,
                 "attempts": 0,
                 **{name: func.now() for name in ("next_attempt_at", "created_at", "updated_at")},
