@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, func, literal, select, union_all
+from sqlalchemy import Select, func, literal, select, union_all
 
+from infra.postgres.engine import Connect
 from infra.postgres.reads import past, served
 from infra.postgres.rows import entry_of, memory_of, outcome_of
 from infra.postgres.tables import memories, memory_history, requests
@@ -22,8 +22,6 @@ from schemas.scope import ENTITY_FIELDS, Scope
 _CHANGES_SHOWN: Final = 100
 #: Requests are counted up to here: a project may have had millions, and each page would count them all.
 _COUNTED_MAX: Final = 10_000
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection
-
 from infra.postgres import families, keys
+from infra.postgres.engine import Connect
 from infra.postgres.families import TokenFamily
 from infra.postgres.keys import DEFAULT_SCOPES, ApiKey, IssuedKey
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 
 class Credentials:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import orjson
 import psycopg2
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from infra.postgres.settings import PostgresSettings
 from schemas.problems import MisconfiguredError
+
+#: Begins a transaction, for a project where one is named, and ends it.
+Connect = Callable[..., AbstractContextManager[Connection]]
 
 
 def make_engine(

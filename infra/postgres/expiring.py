@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, Text, cast, exists, func, literal, select
+from sqlalchemy import Text, cast, exists, func, literal, select
 
+from infra.postgres.engine import Connect
 from infra.postgres.rows import memory_of
 from infra.postgres.tables import memories, requests
 from schemas.memories import Memory
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 _REQUEST = "expired:"
 

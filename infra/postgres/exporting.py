@@ -5,22 +5,20 @@ Blocks, and raises what ``Database``'s methods do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager
+from collections.abc import Generator
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, FromClause, select, text
 
+from infra.postgres.engine import Connect
 from infra.postgres.reads import past, served
 from infra.postgres.rows import entry_of, memory_of
 from infra.postgres.tables import memories, memory_history
 from schemas.history import HistoryEntry
 from schemas.memories import Memory
 from schemas.scope import Scope
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 #: Memories read at a time.
 _PAGE: Final = 500

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from infra.postgres.engine import Connect
 from infra.postgres.tables import memory_feedback, project_settings
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 
 class Projects:

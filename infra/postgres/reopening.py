@@ -8,8 +8,6 @@ should the record never arrive, workers publish it, and should it arrive twice, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from enum import StrEnum
 
@@ -17,14 +15,13 @@ from sqlalchemy import Connection, func, select, update
 
 from infra.postgres import audit
 from infra.postgres.audit import AuditEntry
+from infra.postgres.engine import Connect
 from infra.postgres.rows import outcome_of, request_row
 from infra.postgres.tables import memory_history, requests
 from infra.postgres.writes import opened
 from schemas.history import RequestStatus
 from schemas.problems import DeadLetterReason
 from schemas.requests import MemoryRequest
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 
 class Standing(StrEnum):

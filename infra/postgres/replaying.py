@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, select, tuple_
+from sqlalchemy import ColumnElement, select, tuple_
 
+from infra.postgres.engine import Connect
 from infra.postgres.rows import outcome_of
 from infra.postgres.tables import requests
 from schemas.history import RequestOutcome, RequestStatus
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 _DONE = (RequestStatus.SUCCEEDED, RequestStatus.FAILED)
 

@@ -7,21 +7,19 @@ method blocks and raises what ``Database``'s methods do.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from infra.postgres.engine import Connect
 from infra.postgres.tables import webhook_deliveries, webhooks
 from infra.postgres.webhook_log import delivery_of
 from infra.postgres.webhooks import webhook_of
 from schemas.webhooks import Delivery, DeliveryStatus, Webhook
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 _PENDING: Final = DeliveryStatus.PENDING.value
 _PUT_AT_A_TIME: Final = 200

@@ -5,23 +5,21 @@ Each method blocks and raises what ``Database``'s methods do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from infra.postgres.engine import Connect
 from infra.postgres.locks import lock_project
 from infra.postgres.tables import webhooks
 from schemas.problems import AlreadyMadeError, TooManyError
 from schemas.scope import ENTITY_FIELDS
 from schemas.times import format_instant, parse_instant
 from schemas.webhooks import Webhook
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 #: Secrets of a webhook that may be in their grace time at once: each post has a signature for each.
 _PREVIOUS_MAX: Final = 4
