@@ -6,8 +6,8 @@ and raises what ``Database``'s methods do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
 
@@ -32,14 +32,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from infra.postgres.engine import Connect
 from infra.postgres.locks import lock_project
 from infra.postgres.tables import memories, memory_feedback, memory_history, requests, webhook_deliveries
 from infra.postgres.webhook_log import REDACTION
 from schemas.history import RequestStatus
 from schemas.redaction import REDACTED, REDACTED_ROLE, redact_event
 from schemas.scope import Scope
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 #: Memories, or rows of another table, changed in one transaction.
 CHUNK: Final = 1_000
@@ -188,24 +187,24 @@ def _deliveries_of(scope: Scope) -> ColumnElement[bool]:
     return and_(table.project == scope.project, table.body.is_not(None), or_(of_memory, of_request))
 
 
-def _memory_is_clean() -> ColumnElement[bool]:
-    table = memories.c
+def _is_redacted(table: Table) -> ColumnElement[bool]:
+    """Whether a row is as ``_REDACTED`` makes it."""
     return and_(
-        table.text == REDACTED,
-        table.role == REDACTED_ROLE,
-        table.name.is_(None),
-        cast(table.metadata, Text) == "{}",
-        table.vector.is_(None),
+        table.c.text == REDACTED,
+        table.c.role == REDACTED_ROLE,
+        table.c.name.is_(None),
+        cast(table.c.metadata, Text) == "{}",
     )
+
+
+def _memory_is_clean() -> ColumnElement[bool]:
+    return and_(_is_redacted(memories), memories.c.vector.is_(None))
 
 
 def _history_is_clean() -> ColumnElement[bool]:
     table = memory_history.c
     return and_(
-        table.text == REDACTED,
-        table.role == REDACTED_ROLE,
-        table.name.is_(None),
-        cast(table.metadata, Text) == "{}",
+        _is_redacted(memory_history),
         func.coalesce(table.previous_text, REDACTED) == REDACTED,
         func.coalesce(cast(table.previous_metadata, Text), "{}").in_(["{}", "null"]),
     )
