@@ -1,7 +1,7 @@
 """Which settings may change while a process runs.
 
 ``Live[int]`` in a settings model says: who uses this value reads it from the model each time, so that a new one
-counts at once. All others need a restart. ``agentmem.reloading`` sets them.
+counts at once. All others need a restart. ``agentmem.live_settings`` sets them.
 """
 
 from __future__ import annotations

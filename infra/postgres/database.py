@@ -109,7 +109,7 @@ class Database:
     def exclusively(self, what: str) -> Iterator[bool]:
         """Whether nobody else does this at the same time; it ends with the block, or with this process."""
         key = {"key": f"agentmem {what}"}
-        with translated(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with translated(), self._autocommit.connect() as connection:
             got = connection.execute(text("SELECT pg_try_advisory_lock(hashtextextended(:key, 0))"), key)
             try:
                 yield bool(got.scalar_one())

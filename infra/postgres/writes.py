@@ -176,10 +176,9 @@ class Transaction:
                 )
         return [stands[request.project, request.request_id] for request in accepted]
 
-    def lock_request(self, outcome: RequestOutcome, payload: dict[str, Any] | None = None) -> RequestOutcome:
+    def lock_request(self, outcome: RequestOutcome) -> RequestOutcome:
         """Make the request's row if there is none, lock it, and return it as it stands."""
-        row = request_row(outcome, payload)
-        self._connection.execute(_OPEN, {"rows": as_json([row])})
+        self._connection.execute(_OPEN, {"rows": as_json([request_row(outcome)])})
         return self.outcomes([outcome.key])[outcome.key]
 
     def live_in_scope(self, scope: Scope, limit: int, present: Collection[str] = ()) -> list[Memory]:
