@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,16 @@ _log = structlog.get_logger(__name__)
 
 #: Seconds between two looks at the file. It counts when it has been the same twice: nobody is still writing it.
 _POLL_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """New settings, found valid, and what they change; nothing has changed yet."""
+
+    given: Layer
+    wanted: Settings
+    pending: list[Name]
+    changes: list[Change]
 
 
 class LiveSettings:
@@ -62,8 +73,18 @@ class LiveSettings:
             if one.name in live
         ]
 
+    def planned(self, values: Mapping[str, Any]) -> list[Change]:
+        """What :meth:`change` would change now; raises as it does."""
+        return self._asked(values, "")[1].changes
+
     def change(self, values: Mapping[str, Any], who: str) -> list[Change]:
         """Set values until the process ends; None takes one back. Raises ``ChangeRefusedError``."""
+        by_operator, plan = self._asked(values, who)
+        self._apply(plan, who)
+        self._by_operator = by_operator
+        return plan.changes
+
+    def _asked(self, values: Mapping[str, Any], who: str) -> tuple[Layer, _Plan]:
         by_operator = dict(self._by_operator)
         for dotted, value in values.items():
             name = tuple(dotted.split("."))
@@ -75,11 +96,9 @@ class LiveSettings:
             if value is not None:
                 by_operator[name] = Given(value, f"the operator ({who})")
         try:
-            changes = self._apply(self._base, by_operator, who)
+            return by_operator, self._plan(self._base, by_operator)
         except SettingsError as error:
             raise ChangeRefusedError("invalid_setting", str(error)) from error
-        self._by_operator = by_operator
-        return changes
 
     async def watch(self) -> None:
         """Read the file again at SIGHUP and when it changes, for ever."""
@@ -100,14 +119,14 @@ class LiveSettings:
         """Take what is set now; what is not valid is told, and changes nothing."""
         try:
             base = await asyncio.to_thread(self._read)
-            self._apply(base, self._by_operator, str(self._file or "the environment"))
+            self._apply(self._plan(base, self._by_operator), str(self._file or "the environment"))
         except SettingsError as error:
             SETTINGS_RELOADS.labels("refused").inc()
             _log.error("the settings were refused: those before stay in force", problem=str(error))
         else:
             self._base = base
 
-    def _apply(self, base: Layer, by_operator: Layer, who: str) -> list[Change]:
+    def _plan(self, base: Layer, by_operator: Layer) -> _Plan:
         given = {**base, **by_operator}
         pending = self._pending(parsed(given))
         # With what waits for a restart left as it was the rest must be valid too.
@@ -115,23 +134,28 @@ class LiveSettings:
             name: self._given[name] for name in pending if name in self._given
         }
         wanted = parsed(given)
-        before = {one.name: one.value for one in self.shown()}
+        now = {one.name: one.value for one in self.shown()}
+        changes = [
+            Change(one.name, now[one.name], one.value)
+            for one in effective(wanted, given)
+            if one.name in now and one.value != now[one.name]
+        ]
+        return _Plan(given, wanted, pending, changes)
+
+    def _apply(self, plan: _Plan, who: str) -> None:
         for name, field in self._fields.items():
             if is_live(field):
                 # Frozen for all others: only here a setting changes.
-                _section(self.settings, name).__dict__[name[-1]] = _value(wanted, name)
-        self._given = given
-        changes = [
-            Change(one.name, before[one.name], one.value) for one in self.shown() if one.value != before[one.name]
-        ]
-        for change in changes:
+                _section(self.settings, name).__dict__[name[-1]] = _value(plan.wanted, name)
+        self._given = plan.given
+        for change in plan.changes:
             _log.warning("a setting has changed", setting=change.name, old=change.old, new=change.new, by=who)
-        if pending:
-            _log.warning("settings wait for a restart", settings=[".".join(name) for name in pending], by=who)
-        SETTINGS_PENDING.set(len(pending))
+        if plan.pending:
+            waiting = [".".join(name) for name in plan.pending]
+            _log.warning("settings wait for a restart", settings=waiting, by=who)
+        SETTINGS_PENDING.set(len(plan.pending))
         SETTINGS_RELOADS.labels("applied").inc()
         self._applied(self.settings)
-        return changes
 
     def _pending(self, wanted: Settings) -> list[Name]:
         return [

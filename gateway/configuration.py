@@ -40,6 +40,9 @@ class Configuration(Protocol):
     def shown(self) -> Sequence[Shown]:
         """Every setting that this process uses, in the order in which they are declared."""
 
+    def planned(self, values: Mapping[str, Any]) -> Sequence[Change]:
+        """What :meth:`change` would change now; raises as it does."""
+
     def change(self, values: Mapping[str, Any], who: str) -> Sequence[Change]:
         """Set these, by their dotted names, until the process ends; None takes such a value back.
 

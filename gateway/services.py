@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
@@ -37,6 +38,8 @@ class Services:
     webhooks: WebhookSettings
     health: HealthMonitor
     configuration: Configuration | None
+    #: Held while an operator changes settings: one after the other.
+    configuring: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 SERVICES: Final = web.AppKey("services", Services)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from socket import gethostname
 from typing import Any, Final
 
 from aiohttp import web
 from pydantic import JsonValue, RootModel
 
 from gateway.auth.middleware import CALLER
-from gateway.configuration import ChangeRefusedError, Configuration
+from gateway.configuration import Change, ChangeRefusedError, Configuration
 from gateway.http.bodies import read_object
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError
@@ -16,6 +18,7 @@ from gateway.http.routing import Route
 from gateway.openapi.operation import operation
 from gateway.services import SERVICES
 from gateway.shapes import configuration as shapes
+from infra.postgres.audit import AuditEntry
 
 
 class NewSettings(RootModel[dict[str, JsonValue]]):
@@ -33,18 +36,31 @@ async def get(request: web.Request) -> web.Response:
 )
 async def change(request: web.Request) -> web.Response:
     """Set live settings of this gateway until it ends, all or none; null takes one back."""
-    configuration, caller = _configuration(request), request[CALLER]
+    configuration, services = _configuration(request), request.app[SERVICES]
+    caller = request[CALLER]
+    who = f"{caller.name}, {caller.id} of {caller.project}"
     values = await read_object(request)
-    try:
-        changes = configuration.change(values, f"{caller.name}, {caller.id} of {caller.project}")
-    except ChangeRefusedError as error:
-        raise ApiError(400, error.code, str(error)) from error
-    return json_response(
-        {
-            "message": f"{len(changes)} settings changed in this gateway, until it ends.",
-            "changed": {change.name: {"old": change.old, "new": change.new} for change in changes},
-        }
-    )
+    async with services.configuring:
+        try:
+            changed = _documents(configuration.planned(values))
+            # Written down first: without an entry nothing changes. Who dies in between has no settings any more.
+            entry = AuditEntry(
+                caller.project,
+                "configure",
+                f"gateway/{gethostname()}:{services.settings.port}",
+                {"asked": sorted(values), "changed": changed},
+                who,
+            )
+            await services.call(services.database.audit.record, entry, project=caller.project)
+            changed = _documents(configuration.change(values, who))
+        except ChangeRefusedError as error:
+            raise ApiError(400, error.code, str(error)) from error
+    message = f"{len(changed)} settings changed in this gateway, until it ends."
+    return json_response({"message": message, "changed": changed})
+
+
+def _documents(changes: Sequence[Change]) -> dict[str, Any]:
+    return {change.name: {"old": change.old, "new": change.new} for change in changes}
 
 
 def _configuration(request: web.Request) -> Configuration:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from infra.postgres.tables import audit
@@ -34,11 +34,16 @@ class Audit:
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
 
-    def record(self, *entries: AuditEntry) -> None:
-        """Write entries down, all or none."""
-        with self._connect() as connection:
+    def record(self, *entries: AuditEntry, project: str = "") -> None:
+        """Write entries down, all or none; behind the wall those of one project."""
+        with self._connect(project) as connection:
             for entry in entries:
                 record(connection, entry)
+
+    def is_there(self) -> bool:
+        """Whether the schema has an audit: those of before its migration can be dumped, too."""
+        with self._connect() as connection:
+            return bool(connection.execute(text("SELECT to_regclass('audit') IS NOT NULL")).scalar_one())
 
     def of(self, subjects: Collection[str]) -> list[AuditEntry]:
         """All that was done to these, oldest first."""

@@ -58,6 +58,20 @@ def test_an_entry_of_another_project_or_of_none_is_behind_the_wall(
         walled.close()
 
 
+def test_the_gateways_role_adds_entries_of_its_callers_project_only(
+    database: Database, postgres_settings: PostgresSettings
+) -> None:
+    walled = Database(postgres_settings, walled=True)
+    try:
+        walled.audit.record(ENTRY, project="ours")
+        for project in ("theirs", ""):
+            with pytest.raises(MisconfiguredError, match="row-level security"):
+                walled.audit.record(ENTRY, project=project)
+    finally:
+        walled.close()
+    assert len(database.audit.of([ENTRY.subject])) == 1
+
+
 FILL = """
 INSERT INTO memory_history (memory_id, version, project, user_id, run_id, text, role, metadata, kind, request_id,
     index, created_at, updated_at, recorded_at)

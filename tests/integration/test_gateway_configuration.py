@@ -7,12 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, text
 
 from agentmem.live_settings import LiveSettings
 from agentmem.settings import read_layers
 from infra.onnx import Embedder
 from infra.postgres import PostgresSettings
 from infra.postgres.keys import SCOPES
+from infra.postgres.tables import audit
 from tests.integration.doors import Door, doors
 from tests.integration.gateway_world import eventually
 
@@ -85,6 +87,43 @@ async def test_a_change_counts_at_once_and_can_be_taken_back(door: Door, operato
     assert '"key";q=100;' in await quota(door, tenant)
 
 
+def entries(door: Door) -> list[tuple[object, ...]]:
+    columns = (audit.c.project, audit.c.action, audit.c.actor, audit.c.detail)
+    with door.database._connection() as connection:
+        return [tuple(row) for row in connection.execute(select(*columns).order_by(audit.c.id))]
+
+
+async def test_the_audit_has_who_changed_what_with_secrets_masked(door: Door, operator: str) -> None:
+    body = {"gateway.rate_key": 55, "gateway.cors_origins": f"https://ann:{SECRET}@a.example"}
+    assert (await door.answer("POST", "/configure", operator, body))[0] == 200
+    assert (await door.answer("POST", "/configure", operator, {"gateway.rate_key": 55}))[0] == 200
+    [first, second] = entries(door)
+    project, action, actor, detail = first
+    assert (project, action) == ("default", "configure")
+    assert str(actor).startswith("operator, key:")
+    assert detail == {
+        "asked": ["gateway.cors_origins", "gateway.rate_key"],
+        "changed": {
+            "gateway.rate_key": {"old": 100, "new": 55},
+            "gateway.cors_origins": {"old": "", "new": "https://ann:***@a.example"},
+        },
+    }
+    # It stands above the file from now on, though nothing has changed.
+    assert second[3] == {"asked": ["gateway.rate_key"], "changed": {}}
+    assert SECRET not in str(entries(door))
+    assert operator not in str(entries(door))
+
+
+async def test_without_an_entry_nothing_changes(
+    door: Door, operator: str, postgres_settings: PostgresSettings
+) -> None:
+    with door.database._connection() as connection:
+        connection.execute(text(f"REVOKE INSERT ON audit FROM {postgres_settings.gateway_role}"))
+    status, problem = await door.answer("POST", "/configure", operator, {"gateway.rate_key": 55})
+    assert (status, problem["code"]) == (503, "misconfigured")
+    assert '"key";q=100;' in await quota(door, operator)
+
+
 @pytest.mark.parametrize(
     ("body", "code", "named"),
     [
@@ -103,6 +142,7 @@ async def test_a_mistake_is_named_and_nothing_changes(
     assert (status, problem["code"]) == (400, code)
     assert named in problem["detail"]
     assert '"key";q=100;' in await quota(door, operator)
+    assert entries(door) == []
 
 
 async def test_a_tenants_administrator_has_no_say(door: Door) -> None:

@@ -125,7 +125,11 @@ async def test_what_needs_a_restart_waits_for_it_and_the_rest_counts(file: Path)
 
 def test_an_operators_values_stand_above_all_until_taken_back(file: Path) -> None:
     live = following(file, gateway__rate_project="77")
-    changes = live.change({"gateway.rate_key": 1, "gateway.rate_project": "2"}, "ann")
+    asked, before = {"gateway.rate_key": 1, "gateway.rate_project": "2"}, live.shown()
+    planned = live.planned(asked)
+    assert live.shown() == before
+    changes = live.change(asked, "ann")
+    assert changes == planned
     assert changes == [Change("gateway.rate_key", 10, 1), Change("gateway.rate_project", 77, 2)]
     shown = {one.name: one for one in live.shown()}
     assert shown["gateway.rate_key"].source == "the operator (ann)"
@@ -161,9 +165,10 @@ def test_an_operators_mistake_is_named_and_changes_nothing(
 ) -> None:
     live = following(file)
     before = live.shown()
-    with pytest.raises(ChangeRefusedError, match=named) as caught:
-        live.change(values, "ann")
-    assert caught.value.code == code
+    for refused_by in (live.planned, partial(live.change, who="ann")):
+        with pytest.raises(ChangeRefusedError, match=named) as caught:
+            refused_by(values)
+        assert caught.value.code == code
     assert live.shown() == before
 
 
