@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import SecretStr
 
+from agentmem.masking import MASK, masked
 from agentmem.settings import Settings
 from agentmem.settings_errors import each_setting
 from agentmem.settings_sources import Layer, Name
 
 DEFAULT: Final = "default"
-MASK: Final = "***"
-#: Up to the last @ before a slash: a password may hold either.
-_USER_AND_PASSWORD: Final = re.compile(r"://([^:/@\s]*):(?:[^/\s]*|[^@\s]*)@")
-_PASSWORD_PARAMETER: Final = re.compile(r"(?i)([?&][a-z]*(?:password|token|key|secret)=)[^&\s]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +33,6 @@ def effective(settings: Settings, given: Layer) -> list[Effective]:
         )
         for name, _ in each_setting(Settings)
     ]
-
-
-def masked(text: str) -> str:
-    """The text without the passwords that a URL in it has."""
-    return _PASSWORD_PARAMETER.sub(rf"\1{MASK}", _USER_AND_PASSWORD.sub(rf"://\1:{MASK}@", text))
 
 
 def _shown(settings: Settings, document: dict[str, Any], name: Name) -> Any:

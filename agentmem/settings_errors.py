@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from agentmem.masking import MASK, masked
 from agentmem.settings_sources import Given, Layer, Name, SettingsError
 
 _CREDENTIALS: Final = re.compile(r"://[^/@\s]*@")
@@ -52,8 +53,8 @@ def _masked(problem: str, given: Given, field: FieldInfo | None) -> str:
         return problem
     if _is_secret(field.annotation):
         text = given.value if isinstance(given.value, str) else ""
-        return problem.replace(text, "***") if text else problem
-    return _CREDENTIALS.sub("://***@", f"{problem}, not {given.value!r}")
+        return problem.replace(text, MASK) if text else problem
+    return _CREDENTIALS.sub(f"://{MASK}@", masked(f"{problem}, not {given.value!r}"))
 
 
 def _is_secret(annotation: Any) -> bool:

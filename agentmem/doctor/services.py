@@ -11,8 +11,8 @@ import orjson
 
 from agentmem.doctor.findings import Finding, failed, ok, skipped, warning
 from agentmem.exit_codes import CommandError, ExitCode
+from agentmem.masking import masked
 from agentmem.settings import Settings
-from agentmem.settings_effective import masked
 from agents.settings import WorkerSettings
 from schemas.problems import StoreUnavailableError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agentmem.masking import masked
 from agentmem.settings import Settings, SettingsError, load_settings
-from agentmem.settings_effective import masked
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +149,9 @@ def test_a_value_where_a_section_belongs(tmp_path: Path) -> None:
         ({"postgres__dns": "postgresql://me:hunter2@h/db"}, "hunter2"),
         ({"weaviate__url": "ftp://me:hunter2@h"}, "hunter2"),
         ({"url": "ftp://me:hunter2@h"}, "hunter2"),
+        ({"url": "ftp://hunter2@h"}, "hunter2"),
+        ({"url": "ftp://me:some/hunter2@h"}, "hunter2"),
+        ({"url": "ftp://h/?api_key=hunter2"}, "hunter2"),
     ],
 )
 def test_secrets_are_masked(overrides: dict[str, str], secret: str) -> None:
@@ -164,6 +167,7 @@ def test_secrets_are_masked(overrides: dict[str, str], secret: str) -> None:
             "postgresql://me@host/db?password=p@ss&sslmode=require",
             "postgresql://me@host/db?password=***&sslmode=require",
         ),
+        ("https://host/v1/traces?api_key=p@ss", "https://host/v1/traces?api_key=***"),
         ("https://host:8080/a", "https://host:8080/a"),
     ],
 )
