@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg2
 import pytest
-from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
+from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
+from infra.postgres import Database
 from infra.postgres.migrate import upgrade
 from infra.postgres.settings import PostgresSettings
 from infra.weaviate.settings import WeaviateSettings
@@ -24,9 +24,14 @@ from streams.settings import KafkaSettings
 from tests import stack
 from tests.harness import next_schema
 from tests.harness.collections import drop_collections
+from tests.harness.databases import administer, dsn_of
 
 # The fault matrix: options, and a table at the end.
 pytest_plugins = ("tests.harness.matrix",)
+
+# Property tests have no deadline, neither for an example nor for making it up: it would fail on a busy machine.
+settings.register_profile("agentmem", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("agentmem")
 
 _running = pytest.StashKey[ExitStack]()
 
@@ -77,27 +82,36 @@ def kafka_home(stores: Mapping[str, str]) -> Path:
 def _postgres_template(stores: Mapping[str, str]) -> Iterator[str]:
     """A migrated database to copy: copying takes a fraction of the time that migrating does."""
     name = f"template_{uuid4().hex[:12]}"
-    _administer(stores, f"CREATE DATABASE {name}")
-    upgrade(PostgresSettings(dsn=SecretStr(_dsn(stores, name))))
+    server = stores["AGENTMEM_POSTGRES_DSN"]
+    administer(server, f"CREATE DATABASE {name}")
+    upgrade(PostgresSettings(dsn=SecretStr(dsn_of(server, name))))
     if next_schema.VARIABLE in os.environ:
-        next_schema.expand(_dsn(stores, name))
+        next_schema.expand(dsn_of(server, name))
     yield name
-    _administer(stores, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
 def postgres_dsn(stores: Mapping[str, str], _postgres_template: str) -> Iterator[str]:
     """A database of the test's own, migrated and empty; removed afterwards."""
     name = f"test_{uuid4().hex[:12]}"
-    _administer(stores, f"CREATE DATABASE {name} TEMPLATE {_postgres_template}")
-    yield _dsn(stores, name)
-    _administer(stores, f"DROP DATABASE {name} WITH (FORCE)")
+    server = stores["AGENTMEM_POSTGRES_DSN"]
+    administer(server, f"CREATE DATABASE {name} TEMPLATE {_postgres_template}")
+    yield dsn_of(server, name)
+    administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
 def postgres_settings(postgres_dsn: str) -> PostgresSettings:
     """The settings for ``postgres_dsn``."""
     return PostgresSettings(dsn=SecretStr(postgres_dsn))
+
+
+@pytest.fixture
+def database(postgres_settings: PostgresSettings) -> Iterator[Database]:
+    """The database of ``postgres_settings``, as a worker has it."""
+    with closing(Database(postgres_settings)) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -131,17 +145,3 @@ def clean_environment() -> dict[str, str]:
     """The environment without our own variables, for commands that tests start."""
     ours = ("AGENTMEM_", "KAFKA_HOME", "WEAVIATE_HOME")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-
-
-def _dsn(stores: Mapping[str, str], database: str) -> str:
-    return stores["AGENTMEM_POSTGRES_DSN"].rsplit("/", 1)[0] + f"/{database}"
-
-
-def _administer(stores: Mapping[str, str], statement: str) -> None:
-    connection = psycopg2.connect(stores["AGENTMEM_POSTGRES_DSN"])
-    try:
-        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()

@@ -20,7 +20,7 @@ from infra.local.settings import LocalSettings
 from infra.local.stores import LocalStack
 
 VARIABLE = "AGENTMEM_TEST_STACK"
-_NAME = "tests-"
+_SHARED = "tests-"
 
 
 def read_addresses(path: Path) -> dict[str, str]:
@@ -36,12 +36,19 @@ def stores() -> Iterator[Mapping[str, str]]:
     if given:
         yield read_addresses(Path(given))
         return
-    settings = LocalSettings(name=f"{_NAME}{os.getpid()}")
-    _remove_remains(settings.home / "stacks")
+    with own_stack(_SHARED) as (_, addresses):
+        yield addresses
+
+
+@contextmanager
+def own_stack(kind: str) -> Iterator[tuple[LocalStack, Mapping[str, str]]]:
+    """Running stores that are called ``kind`` and this process's id, and their addresses; they leave nothing."""
+    settings = LocalSettings(name=f"{kind}{os.getpid()}")
+    _remove_remains(settings.home / "stacks", kind)
     # Tied to this process: a session that is killed takes its stores along.
     stack = LocalStack(settings, Path.cwd(), Progress(Console(file=sys.__stderr__)), tied=True)
     try:
-        yield asyncio.run(stack.start_stores())
+        yield stack, asyncio.run(stack.start_stores())
     finally:
         asyncio.run(stack.stop())
         shutil.rmtree(stack.directory)
@@ -54,7 +61,7 @@ def shared_stores() -> Iterator[None]:
         if VARIABLE in os.environ:
             yield
             return
-        path = Path(os.environ.get("TMPDIR", "/tmp")) / f"agentmem-{_NAME}{os.getpid()}.env"
+        path = Path(os.environ.get("TMPDIR", "/tmp")) / f"agentmem-{_SHARED}{os.getpid()}.env"
         path.write_text("".join(f"{name}={value}\n" for name, value in addresses.items()))
         os.environ[VARIABLE] = str(path)
         try:
@@ -64,8 +71,8 @@ def shared_stores() -> Iterator[None]:
             path.unlink()
 
 
-def _remove_remains(stacks: Path) -> None:
-    for directory in stacks.glob(f"{_NAME}*"):
-        pid = directory.name.removeprefix(_NAME)
+def _remove_remains(stacks: Path, kind: str) -> None:
+    for directory in stacks.glob(f"{kind}*"):
+        pid = directory.name.removeprefix(kind)
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
             shutil.rmtree(directory)

@@ -7,17 +7,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 from uuid import uuid4
 
-import psycopg2
 from aiokafka.admin import AIOKafkaAdminClient
-from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 
 from agentmem.settings import Settings, load_settings
 from infra.postgres.migrate import upgrade
 from infra.weaviate import VectorIndex
 from streams.topics import Topics, ensure_topics
+from tests.harness.databases import administer, dsn_of
 
 # Of a whole stack: no store, and the gateway serves another place.
 _CLIENT: Final = ("AGENTMEM_URL", "AGENTMEM_API_KEY")
@@ -36,17 +34,17 @@ async def place(stores: Mapping[str, str], variant: str) -> AsyncIterator[Place]
     """A place that is migrated, has its topics and is empty; removed at the end."""
     own = uuid4().hex[:12]
     database = f"bench_{own}"
-    dsn = urlsplit(stores["AGENTMEM_POSTGRES_DSN"])._replace(path=f"/{database}").geturl()
+    server = stores["AGENTMEM_POSTGRES_DSN"]
     ours = {
         **{name: value for name, value in stores.items() if name not in _CLIENT},
         "AGENTMEM_KAFKA_TOPIC_PREFIX": f"bench-{own}-",
         "AGENTMEM_KAFKA_GROUP": f"bench-{own}",
-        "AGENTMEM_POSTGRES_DSN": dsn,
+        "AGENTMEM_POSTGRES_DSN": dsn_of(server, database),
         "AGENTMEM_WEAVIATE_COLLECTION": f"Bench{own}",
         "AGENTMEM_EMBEDDING_VARIANT": variant,
     }
     settings = settings_of(ours)
-    _administer(stores, f"CREATE DATABASE {database}")
+    administer(server, f"CREATE DATABASE {database}")
     try:
         upgrade(settings.postgres)
         await ensure_topics(settings.kafka)
@@ -54,7 +52,7 @@ async def place(stores: Mapping[str, str], variant: str) -> AsyncIterator[Place]
     finally:
         await _forget_topics(settings)
         await _forget_collection(settings)
-        _administer(stores, f"DROP DATABASE {database} WITH (FORCE)")
+        administer(server, f"DROP DATABASE {database} WITH (FORCE)")
 
 
 def settings_of(addresses: Mapping[str, str]) -> Settings:
@@ -86,13 +84,3 @@ async def _forget_collection(settings: Settings) -> None:
         await index.drop()
     finally:
         await index.close()
-
-
-def _administer(stores: Mapping[str, str], statement: str) -> None:
-    connection = psycopg2.connect(stores["AGENTMEM_POSTGRES_DSN"])
-    try:
-        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,25 +13,14 @@ from agents.items import Item
 from agents.stages.announce import events_of
 from agents.stages.apply import apply
 from agents.stages.purge import purge
-from infra.postgres import Database, PostgresSettings
+from infra.postgres import Database
 from schemas.events import Event
 from schemas.history import ChangeKind, RequestOutcome, RequestStatus
 from schemas.identity import memory_id
 from schemas.requests import MemoryRequest
-from streams.records import Record
+from tests.harness.items import item
 from tests.unit.naive import NaiveModel
 from tests.unit.strategies import requests
-
-
-@pytest.fixture
-def database(postgres_settings: PostgresSettings) -> Iterator[Database]:
-    database = Database(postgres_settings)
-    yield database
-    database.close()
-
-
-def item(request: MemoryRequest) -> Item:
-    return Item(Record("t", 0, 0, 0.0, None, b""), request)
 
 
 def request(**fields: Any) -> MemoryRequest:
@@ -82,7 +70,7 @@ def renamed(log: Sequence[MemoryRequest], project: str) -> list[MemoryRequest]:
 _examples = iter(range(1_000_000))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(log=requests(barriers=True), size=st.integers(1, 10))
 def test_apply_equals_the_naive_model_and_repeats_the_same_events(
     database: Database, log: list[MemoryRequest], size: int

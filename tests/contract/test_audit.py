@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -15,13 +14,6 @@ from schemas.problems import MisconfiguredError
 from schemas.scope import Scope
 
 ENTRY = AuditEntry("ours", "dlq.drop", "memory-dlq/0/1", {"reason": "invalid_json"}, "anna")
-
-
-@pytest.fixture
-def database(postgres_settings: PostgresSettings) -> Iterator[Database]:
-    database = Database(postgres_settings)
-    yield database
-    database.close()
 
 
 def test_entries_come_back_in_order(database: Database) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,19 +26,13 @@ from schemas.memories import Memory
 from schemas.problems import BatchRejectedError, MisconfiguredError, RecordRejectedError, StoreUnavailableError
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
-from streams.records import Record
-
-
-@pytest.fixture
-def database(postgres_settings: PostgresSettings) -> Iterator[Database]:
-    database = Database(postgres_settings)
-    yield database
-    database.close()
+from tests.harness import items
+from tests.harness.databases import lock_waits
 
 
 def item(**fields: Any) -> Item:
     fields = {"request_id": str(uuid4()), "op": "add", "user_id": "alice", **fields}
-    return Item(Record("t", 0, 0, 0.0, None, b""), MemoryRequest.model_validate(fields))
+    return items.item(MemoryRequest.model_validate(fields))
 
 
 def add(database: Database, **fields: Any) -> Memory:
@@ -195,7 +189,7 @@ def test_two_workers_that_change_the_same_memories_in_other_order_do_not_deadloc
 
 def test_a_text_that_postgres_refuses_is_the_records_fault(database: Database) -> None:
     fields = {"request_id": "r", "op": "add", "user_id": "alice", "text": "a\0b"}
-    bad = Item(Record("t", 0, 0, 0.0, None, b""), MemoryRequest.model_validate(fields))
+    bad = items.item(MemoryRequest.model_validate(fields))
     with pytest.raises(BatchRejectedError, match="refuses the data"):
         apply(database, [bad])
     assert database.outcome("default", "r") is None
@@ -221,7 +215,7 @@ def test_a_wrong_dsn_is_told() -> None:
 def kill_connections(settings: PostgresSettings) -> None:
     engine = make_engine(settings, "killer")
     with engine.begin() as connection:
-        kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentmem'"
+        kill = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'agentmem'"
         connection.execute(text(f"{kill} AND datname = current_database()"))
     engine.dispose()
 
@@ -252,11 +246,10 @@ def test_closing_gives_up_what_a_thread_waits_for(postgres_settings: PostgresSet
     """Else a worker that is told to stop would wait for a lock as long as a statement may take."""
     patient = Database(postgres_settings.model_copy(update={"statement_timeout_s": 600}), retries=True)
     engine = make_engine(postgres_settings, "holder")
-    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'memories'::regclass")
     with ThreadPoolExecutor() as threads, engine.begin() as holder:
         holder.execute(text("LOCK TABLE memories IN ACCESS EXCLUSIVE MODE"))
         waiting = threads.submit(patient.versions, [])
-        while not holder.execute(waits).scalar_one():
+        while "relation" not in lock_waits(postgres_settings.dsn.get_secret_value()):
             assert not waiting.done()
         patient.close()
         with pytest.raises(StoreUnavailableError, match="canceling statement"):

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.items import Item
 from agents.stages.apply import apply
 from gateway.search.filters import parse_filter
-from infra.postgres import Database, PostgresSettings
+from infra.postgres import Database
 from schemas.memories import Memory
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
-from streams.records import Record
 from tests.brute_filters import holds
+from tests.harness.items import item
 
 _START = datetime(2024, 1, 31, tzinfo=UTC)
 # Few and alike, so that memories and filters meet.
@@ -110,13 +107,6 @@ _NESTED = st.recursive(
 filters: st.SearchStrategy[dict[str, Any]] = st.booleans().flatmap({True: _SIMPLE, False: _NESTED}.__getitem__)
 
 
-@pytest.fixture
-def database(postgres_settings: PostgresSettings) -> Iterator[Database]:
-    database = Database(postgres_settings)
-    yield database
-    database.close()
-
-
 _projects = (f"p{number}" for number in itertools.count())
 
 
@@ -124,10 +114,7 @@ def stored(database: Database, documents: list[dict[str, Any]]) -> tuple[str, di
     """The memories that these adds make, in a project of their own."""
     project = next(_projects)
     items = [
-        Item(
-            Record("t", 0, 0, 0.0, None, b""),
-            MemoryRequest.model_validate({"request_id": str(n), "op": "add", "project": project, **one}),
-        )
+        item(MemoryRequest.model_validate({"request_id": str(n), "op": "add", "project": project, **one}))
         for n, one in enumerate(documents)
     ]
     applied, rejected = apply(database, items)
@@ -135,7 +122,7 @@ def stored(database: Database, documents: list[dict[str, Any]]) -> tuple[str, di
     return project, {entry.memory.id: entry.memory for one in applied for entry in one.history}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.lists(adds, min_size=4, max_size=12), st.lists(filters, min_size=10, max_size=25), st.data())
 def test_lists_hold_exactly_what_the_filter_holds_for(
     database: Database, documents: list[dict[str, Any]], wanted: list[dict[str, Any]], data: st.DataObject

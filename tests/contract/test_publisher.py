@@ -12,19 +12,12 @@ from gateway.settings import GatewaySettings
 from gateway.threads import Call
 from gateway.writes.publisher import Publisher
 from gateway.writes.waiters import Waiters
-from infra.postgres import Database, PostgresSettings
+from infra.postgres import Database
 from schemas.history import RequestStatus
 from schemas.problems import StoreUnavailableError
 from schemas.requests import MemoryRequest
 from streams.producer import Producer
 from streams.settings import KafkaSettings
-
-
-@pytest.fixture
-def database(postgres_settings: PostgresSettings) -> Iterator[Database]:
-    database = Database(postgres_settings)
-    yield database
-    database.close()
 
 
 @pytest.fixture

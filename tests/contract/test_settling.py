@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
 from infra.postgres import Database, PostgresSettings
 from infra.postgres.engine import make_engine
-
-
-@pytest.fixture
-def database(postgres_settings: PostgresSettings) -> Iterator[Database]:
-    database = Database(postgres_settings)
-    yield database
-    database.close()
 
 
 def test_a_moment_is_settled_when_all_that_had_written_by_then_have_ended(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,6 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
-from agents.items import Item
 from agents.stages.apply import apply
 from infra.postgres import Database, PostgresSettings
 from infra.postgres.engine import make_engine
@@ -24,7 +24,8 @@ from infra.postgres.webhook_queue import Queued
 from schemas.problems import MisconfiguredError
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
-from streams.records import Record
+from tests.harness.databases import administer, owned_database
+from tests.harness.items import item
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def request(project: str, **fields: Any) -> MemoryRequest:
 def fill(database: Database, *projects: str) -> None:
     """A row of each project in the tables that most depends on."""
     for project in projects:
-        apply(database, [Item(Record("t", 0, 0, 0.0, None, b""), request(project))])
+        apply(database, [item(request(project))])
         key = database.credentials.issue_key(project, "test").key
         database.credentials.start_family(project, key.id, uuid4(), uuid4(), ["read"], 60)
         webhook = database.webhooks.create(
@@ -144,7 +145,7 @@ def test_what_one_transaction_saw_the_next_on_its_connection_does_not(
 def test_the_gateways_methods_work_behind_the_wall(owner: Database, walled: Database) -> None:
     one = request("ours")
     assert walled.accept(one) == walled.accept(one)
-    apply(owner, [Item(Record("t", 0, 0, 0.0, None, b""), one)])
+    apply(owner, [item(one)])
     total, [memory] = walled.list_memories(Scope("ours", "alice"), limit=1)
     assert total == 1
     assert walled.memory("ours", memory.id) == memory
@@ -185,33 +186,17 @@ def test_a_login_that_is_no_superuser_is_walled_in_too(
             connection.execute(text(f"DROP ROLE {login}"))
 
 
-def test_an_owner_that_is_no_superuser_sees_everything(
-    owner: Database, postgres_settings: PostgresSettings
-) -> None:
+def test_an_owner_that_is_no_superuser_sees_everything(postgres_settings: PostgresSettings) -> None:
     """Row-level security is forced: without a policy of its own the workers' login would see nothing."""
-    name, password = f"owner_{uuid4().hex[:12]}", uuid4().hex
-    url = make_url(postgres_settings.dsn.get_secret_value()).set(username=name, password=password, database=name)
-    settings = postgres_settings.model_copy(update={"dsn": SecretStr(url.render_as_string(hide_password=False))})
-    administrator = owner._engine.execution_options(isolation_level="AUTOCOMMIT")
-    with administrator.connect() as connection:
-        connection.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'"))
-        connection.execute(text(f"CREATE DATABASE {name} OWNER {name}"))
-    database, gateway = Database(settings), Database(settings, walled=True)
-    try:
+    with owned_database(postgres_settings) as (settings, name):
         with pytest.raises(MisconfiguredError, match="let an administrator run"):
             upgrade(settings)
-        with administrator.connect() as connection:
-            connection.execute(text(f"GRANT {settings.gateway_role} TO {name}"))
+        administer(postgres_settings.dsn.get_secret_value(), f"GRANT {settings.gateway_role} TO {name}")
         upgrade(settings)
-        fill(database, "ours", "theirs")
-        assert len(rows(database, "", "memories")) == 2
-        assert len(rows(gateway, "ours", "memories")) == 1
-    finally:
-        database.close()
-        gateway.close()
-        with administrator.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-            connection.execute(text(f"DROP ROLE {name}"))
+        with closing(Database(settings)) as database, closing(Database(settings, walled=True)) as gateway:
+            fill(database, "ours", "theirs")
+            assert len(rows(database, "", "memories")) == 2
+            assert len(rows(gateway, "ours", "memories")) == 1
 
 
 def test_a_missing_role_is_told(postgres_settings: PostgresSettings) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from infra.local.progress import Progress
 from infra.local.service import Service
 from infra.local.settings import LocalSettings
 from infra.local.stores import STORES, LocalStack
+from tests.stack import own_stack
 
 _NAME: Final = "chaos-"
 _GRACE_S: Final = 20.0
@@ -30,10 +29,10 @@ _GRACE_S: Final = 20.0
 class OwnStores:
     """Kafka, Postgres and Weaviate, each by its name. ``addresses`` are environment variables."""
 
-    def __init__(self, stack: LocalStack, home: Path, progress: Progress, addresses: Mapping[str, str]) -> None:
+    def __init__(self, stack: LocalStack, addresses: Mapping[str, str]) -> None:
         self.addresses = addresses
         self._stack = stack
-        self._cache = PartCache(home, progress)
+        self._cache = PartCache(LocalSettings().home, Progress(Console(file=sys.__stderr__)))
 
     async def stop(self, store: str) -> None:
         """Stop it as its operator would."""
@@ -90,15 +89,8 @@ class OwnStores:
 @contextmanager
 def own_stores() -> Iterator[OwnStores]:
     """Start a set of stores that dies with this process at the latest, and leaves nothing."""
-    settings = LocalSettings(name=f"{_NAME}{os.getpid()}")
-    _remove_remains(settings.home / "stacks")
-    progress = Progress(Console(file=sys.__stderr__))
-    stack = LocalStack(settings, Path.cwd(), progress, tied=True)
-    try:
-        yield OwnStores(stack, settings.home, progress, asyncio.run(stack.start_stores()))
-    finally:
-        asyncio.run(stack.stop())
-        shutil.rmtree(stack.directory)
+    with own_stack(_NAME) as (stack, addresses):
+        yield OwnStores(stack, addresses)
 
 
 def _add_listener(config: Path, listener: int, advertised: int) -> None:
@@ -108,10 +100,3 @@ def _add_listener(config: Path, listener: int, advertised: int) -> None:
     lines["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,BEHIND:PLAINTEXT"
     lines["inter.broker.listener.name"] = "PLAINTEXT"
     config.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
-
-
-def _remove_remains(stacks: Path) -> None:
-    for directory in stacks.glob(f"{_NAME}*"):
-        pid = directory.name.removeprefix(_NAME)
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(directory)

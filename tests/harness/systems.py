@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg2
-from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 from pydantic import SecretStr
 
 from infra.onnx import EmbeddingSettings
@@ -19,6 +17,7 @@ from infra.weaviate import WeaviateSettings
 from streams.settings import KafkaSettings
 from streams.topics import ensure_topics
 from tests.harness.collections import drop_collections
+from tests.harness.databases import administer, dsn_of
 from tests.harness.system import System
 
 
@@ -35,7 +34,7 @@ def new_system(stores: Mapping[str, str], folder: Path, partitions: int = 6) -> 
             group=f"workers-{own}",
             partitions=partitions,
         ),
-        PostgresSettings(dsn=SecretStr(server.rsplit("/", 1)[0] + f"/test_{own}")),
+        PostgresSettings(dsn=SecretStr(dsn_of(server, f"test_{own}"))),
         WeaviateSettings(
             url=stores["AGENTMEM_WEAVIATE_URL"],
             grpc=stores["AGENTMEM_WEAVIATE_GRPC"],
@@ -45,7 +44,7 @@ def new_system(stores: Mapping[str, str], folder: Path, partitions: int = 6) -> 
         Path(stores["AGENTMEM_EMBEDDING_MODEL"]),
         folder,
     )
-    _administer(server, f"CREATE DATABASE test_{own}")
+    administer(server, f"CREATE DATABASE test_{own}")
     try:
         upgrade(system.postgres)
         asyncio.run(ensure_topics(system.kafka))
@@ -53,19 +52,9 @@ def new_system(stores: Mapping[str, str], folder: Path, partitions: int = 6) -> 
             yield system
         drop_collections(system.weaviate)
     finally:
-        _administer(server, f"DROP DATABASE test_{own} WITH (FORCE)")
+        administer(server, f"DROP DATABASE test_{own} WITH (FORCE)")
 
 
 def embedding_settings(model: Path) -> EmbeddingSettings:
     """The model as the workers of a system use it."""
     return EmbeddingSettings(model=str(model), threads=1)
-
-
-def _administer(dsn: str, statement: str) -> None:
-    connection = psycopg2.connect(dsn)
-    try:
-        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -38,9 +37,7 @@ SERVING = {"agentmem-worker": "AGENTMEM_WORKER_PORT", "agentmem-gateway": "AGENT
 
 
 @pytest.fixture
-def _settings_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AGENTMEM_")]:
-        monkeypatch.delenv(name)
+def _settings_of_the_cluster(no_settings_from_outside: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in cluster_settings().items():
         monkeypatch.setenv(name, value)
 
@@ -90,9 +87,24 @@ def test_the_settings_are_valid() -> None:
 
 
 def test_every_command_that_they_name_exists() -> None:
-    commands = {name: pod["containers"][0]["args"] for name, pod in PODS.items()}
+    commands = {name: pod["containers"][0]["args"] for name, pod in PODS.items() if name != "agentmem-backup"}
     assert commands == {f"agentmem-{name}": [name] for name in ("migrate", "topics", "worker", "gateway")}
     assert {command for (command,) in commands.values()} <= set(COMMANDS)
+
+
+def test_a_backup_goes_into_a_new_folder_of_its_volume() -> None:
+    pod = PODS["agentmem-backup"]
+    (container,) = pod["containers"]
+    shell, option, script = container["command"]
+    assert (shell, option) == ("sh", "-c")
+    assert container["image"] == "agentmem-operator"
+    done = subprocess.run(
+        [shell, option, script.replace("exec agentmem", "echo")], check=True, capture_output=True, text=True
+    )
+    assert re.fullmatch(r"backup /backups/\d{4}-\d\d-\d\dT\d{6}Z\n", done.stdout)
+    assert {"name": "backups", "mountPath": "/backups"} in container["volumeMounts"]
+    (claim,) = (found for found in manifests() if found["kind"] == "PersistentVolumeClaim")
+    assert {"name": "backups", "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}} in pod["volumes"]
 
 
 @pytest.mark.parametrize("container", ALL_CONTAINERS)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -20,14 +19,10 @@ from infra.telemetry.metrics import SETTINGS_PENDING, SETTINGS_RELOADS
 from streams.records import Record
 from streams.window import Window
 
+pytestmark = pytest.mark.usefixtures("no_settings_from_outside")
+
 SECTIONS = ("gateway", "window", "log")
-WAIT_S = 30
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AGENTMEM_")]:
-        monkeypatch.delenv(name)
+WAIT_S = 60
 
 
 @pytest.fixture
@@ -35,18 +30,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "agentmem.toml"
     write(path, "[gateway]\nrate_key = 10\nport = 1234\n")
     return path
-
-
-@pytest.fixture
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    for made in root.handlers:
-        if made not in handlers:
-            made.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def write(file: Path, text: str | None) -> None:
@@ -184,7 +167,7 @@ async def test_a_window_closes_at_its_new_size(file: Path) -> None:
     assert len((await asyncio.wait_for(window.batch(), WAIT_S)).records) == 1
 
 
-@pytest.mark.usefixtures("_logging_as_before")
+@pytest.mark.usefixtures("logging_as_before")
 def test_the_log_says_who_changed_what(file: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     configure_logging(LogSettings(format="json", file=log))
@@ -196,7 +179,7 @@ def test_the_log_says_who_changed_what(file: Path, tmp_path: Path) -> None:
     assert logging.getLogger().level == logging.DEBUG
 
 
-async def test_the_file_is_followed_and_a_signal_is_obeyed(file: Path) -> None:
+async def test_the_file_is_followed_and_a_signal_is_obeyed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = asyncio.Event()
     live = LiveSettings(partial(read_layers, file), file, SECTIONS, lambda _: changed.set())
     watching = asyncio.create_task(live.watch())
@@ -207,12 +190,11 @@ async def test_the_file_is_followed_and_a_signal_is_obeyed(file: Path) -> None:
             assert live.settings.gateway.rate_key == 20
             # What the environment says is read at a signal too, with no change of the file.
             changed.clear()
-            os.environ["AGENTMEM_GATEWAY_RATE_KEY"] = "30"
+            monkeypatch.setenv("AGENTMEM_GATEWAY_RATE_KEY", "30")
             os.kill(os.getpid(), signal.SIGHUP)
             await changed.wait()
             assert live.settings.gateway.rate_key == 30
     finally:
-        del os.environ["AGENTMEM_GATEWAY_RATE_KEY"]
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
         watching.cancel()
 

@@ -5,32 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from agentmem.logs import CHATTY, configure_logging
+from agentmem.logs import configure_logging
 from agentmem.settings import LogSettings
 from schemas.problems import MisconfiguredError
 
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in CHATTY}
-    yield
-    for handler in root.handlers:
-        if handler not in handlers:
-            handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 def test_a_line_has_what_is_bound_whoever_logs_it(tmp_path: Path) -> None:
@@ -68,15 +53,15 @@ def test_a_folder_that_is_missing(tmp_path: Path) -> None:
 def test_what_a_library_repeats_is_shown_a_few_times_and_then_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "x.log"
+    path, now = tmp_path / "x.log", time.monotonic()
+    monkeypatch.setattr("agentmem.logs.time.monotonic", lambda: now)
     configure_logging(LogSettings(file=path))
     library = logging.getLogger("aiokafka.conn")
     for number in range(100):
         library.warning("Unable to connect to %s", f"127.0.0.1:{number}")
         logging.getLogger("ours").warning("each of these")
     library.warning("another message")
-    later = time.monotonic() + 61
-    monkeypatch.setattr("agentmem.logs.time.monotonic", lambda: later)
+    now += 61
     library.warning("Unable to connect to %s", "kafka:1")
     events = [json.loads(line)["event"] for line in path.read_text().splitlines()]
     assert events.count("each of these") == 100
