@@ -34,14 +34,21 @@ class Gateway:
         """Start a process and wait until it is ready."""
         arguments = ("gateway", "--port", str(self._port))
         self.process = self._system.start("gateway", *arguments, environment=self._environment)
-        await eventually(self._ready, 90, f"{self.url} is ready", self.process.tail)
+        await eventually(self._ready, 120, f"{self.url} is ready", self.process.tail)
 
     async def post(self, path: str, body: Any, **headers: str) -> Any:
         """Post and return the answer, which must be 200; raises ``ClientError`` when the gateway dies."""
+        return await self._call("POST", path, body, headers)
+
+    async def get(self, path: str, **headers: str) -> Any:
+        """As ``post``."""
+        return await self._call("GET", path, None, headers)
+
+    async def _call(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
         timeout = aiohttp.ClientTimeout(total=120)
         async with (
             aiohttp.ClientSession(self.url, headers={**self.headers, **headers}, timeout=timeout) as session,
-            session.post(path, json=body) as response,
+            session.request(method, path, json=body) as response,
         ):
             document = await response.json()
             assert response.status == 200, document
@@ -54,6 +61,16 @@ class Gateway:
                 return response.status == 200
         except aiohttp.ClientError:
             return False
+
+
+async def has_streams(url: str, count: int) -> None:
+    """Wait until the gateway at this address serves so many event streams."""
+
+    async def there() -> bool:
+        async with aiohttp.ClientSession(url) as session, session.get("/metrics") as response:
+            return f"agentmem_gateway_feeds {count:.1f}" in (await response.text()).splitlines()
+
+    await eventually(there, 120, f"{count} streams at {url}")
 
 
 async def broken_off(calls: list[asyncio.Task[Any]]) -> None:

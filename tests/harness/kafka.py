@@ -131,7 +131,7 @@ async def group_state(system: System) -> tuple[str, int]:
     return state, len(members)
 
 
-async def has_members(system: System, count: int, within_s: float = 60) -> None:
+async def has_members(system: System, count: int, within_s: float = 120) -> None:
     """Wait until the group is stable with this many members; without any it is empty."""
     wanted = [("Stable", count)] if count else [("Empty", 0), ("Dead", 0)]
 

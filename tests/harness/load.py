@@ -46,7 +46,7 @@ async def under_load(
         task.cancel()
 
 
-async def progressed(system: System, records: int, within_s: float = 60) -> None:
+async def progressed(system: System, records: int, within_s: float = 120) -> None:
     """Wait until the group has committed this many records more than now."""
     goal: int | None = None
 

@@ -51,7 +51,7 @@ class WorkerProcess:
         """Wait for the end; returns the exit code."""
         return await asyncio.to_thread(self._process.wait, within_s)
 
-    async def says(self, text: str, within_s: float = 60) -> None:
+    async def says(self, text: str, within_s: float = 120) -> None:
         """Wait until it has logged this."""
 
         async def said() -> bool:

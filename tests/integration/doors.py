@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import ClientSession, web
-from aiohttp.test_utils import unused_port
 
 from agentmem.live_settings import LiveSettings
 from gateway.app import build_app
@@ -16,8 +16,11 @@ from gateway.http.protocol import Runner
 from gateway.settings import GatewaySettings
 from infra.onnx import Embedder
 from infra.postgres import Database, PostgresSettings
-from infra.weaviate import WeaviateSettings
 from streams.settings import KafkaSettings
+from tests.integration.gateway_world import NO_WEAVIATE, NOWHERE
+
+#: How long each gateway remembers a credential.
+KEY_CACHE_S = 0.1
 
 
 @dataclass
@@ -44,26 +47,29 @@ class Door:
         return (await self.answer("GET", "/v1/ping/", token))[0]
 
 
+async def forgotten() -> None:
+    """Returns when no gateway may remember what it knew of a credential."""
+    await asyncio.sleep(2 * KEY_CACHE_S)
+
+
 @asynccontextmanager
 async def doors(
     postgres: PostgresSettings, embedder: Embedder, number: int = 1, **settings: Any
 ) -> AsyncIterator[list[Door]]:
-    """Gateways with the same settings and database; each remembers keys for a tenth of a second.
+    """Gateways with the same settings and database.
 
     With ``live`` they have its settings, and follow it.
     """
-    nowhere = f"127.0.0.1:{unused_port()}"
-    kafka = KafkaSettings(bootstrap_servers=nowhere)
-    weaviate = WeaviateSettings(url=f"http://{nowhere}", grpc=nowhere)
+    kafka = KafkaSettings(bootstrap_servers=NOWHERE)
     live: LiveSettings | None = settings.pop("live", None)
-    gateway = live.settings.gateway if live else GatewaySettings(**{"key_cache_s": 0.1, **settings})
+    gateway = live.settings.gateway if live else GatewaySettings(**{"key_cache_s": KEY_CACHE_S, **settings})
     database = Database(postgres)
     runners = []
     try:
         async with ClientSession() as session:
             opened = []
             for _ in range(number):
-                app = build_app(gateway, kafka, postgres, weaviate, embedder, configuration=live)
+                app = build_app(gateway, kafka, postgres, NO_WEAVIATE, embedder, configuration=live)
                 runner = Runner(app, gateway)
                 runners.append(runner)
                 await runner.setup()

@@ -12,24 +12,22 @@ from uuid import uuid4
 
 import orjson
 from aiohttp import ClientResponse, ClientWebSocketResponse
-from aiohttp.test_utils import unused_port
 
 from gateway.app import build_app
 from gateway.services import SERVICES
 from gateway.settings import GatewaySettings
 from infra.onnx import Embedder
 from infra.postgres import Database, PostgresSettings
-from infra.weaviate import WeaviateSettings
 from schemas.events import Event, change_event
 from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
 from schemas.memories import Memory
 from schemas.scope import Scope
-from streams.producer import Producer, acknowledged
+from streams.producer import Producer
 from streams.settings import KafkaSettings
-from streams.topics import Topics, ensure_topics
-from tests.integration.gateway_world import SETTINGS, Client, eventually, serving
+from streams.topics import ensure_topics
+from tests.integration.gateway_world import NO_WEAVIATE, SETTINGS, Client, announce, eventually, serving
 
-WAIT_S = 30
+WAIT_S = 60
 
 
 def added(text: str, user: str = "alice", project: str = "ours") -> Event:
@@ -104,12 +102,7 @@ class FeedsWorld:
     foreign_token: str
 
     async def publish(self, *events: Event) -> None:
-        topic = Topics.of(self.kafka).events
-        sent = [
-            await self.producer.send(topic, key=one.key.encode(), value=one.body, headers=one.headers())
-            for one in events
-        ]
-        await acknowledged(sent)
+        await announce(self.producer, self.kafka, *events)
 
     def headers(self, token: str | None = None, cursor: str | None = None) -> dict[str, str]:
         return {"Authorization": f"Bearer {token or self.token}"} | ({"Last-Event-ID": cursor} if cursor else {})
@@ -150,14 +143,12 @@ async def feeds_world(
     kafka: KafkaSettings, postgres: PostgresSettings, embedder: Embedder, gateways: int = 2, **settings: Any
 ) -> AsyncIterator[FeedsWorld]:
     await ensure_topics(kafka)
-    nowhere = f"127.0.0.1:{unused_port()}"
-    weaviate = WeaviateSettings(url=f"http://{nowhere}", grpc=nowhere)
     gateway = GatewaySettings(**{**SETTINGS.model_dump(), "key_cache_s": 0.2, "probe_interval_s": 5, **settings})
     async with AsyncExitStack() as stack:
         database = Database(postgres)
         stack.callback(database.close)
         clients = [
-            await stack.enter_async_context(serving(build_app(gateway, kafka, postgres, weaviate, embedder)))
+            await stack.enter_async_context(serving(build_app(gateway, kafka, postgres, NO_WEAVIATE, embedder)))
             for _ in range(gateways)
         ]
         producer = await stack.enter_async_context(Producer(kafka))

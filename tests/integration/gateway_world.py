@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer, unused_port
+from aiohttp.test_utils import TestClient, TestServer
 from aiokafka import AIOKafkaConsumer
 
-from agents.items import Item
 from agents.stages.announce import events_of
 from agents.stages.apply import apply
 from agents.stages.purge import purge
@@ -21,18 +20,22 @@ from gateway.http.protocol import Runner
 from gateway.settings import GatewaySettings
 from infra.onnx import Embedder
 from infra.postgres import Database
-from infra.weaviate import Point, VectorIndex
+from infra.weaviate import Point, VectorIndex, WeaviateSettings
+from schemas.events import Event
 from schemas.history import HistoryEntry
 from schemas.requests import MemoryRequest
 from streams.producer import Producer, acknowledged
-from streams.records import Record
 from streams.settings import KafkaSettings
 from streams.topics import Topics
+from tests.harness.items import item
 
 Client = TestClient[web.Request, web.Application]
+#: An address at which nobody listens, and a Weaviate there.
+NOWHERE = "127.0.0.1:1"
+NO_WEAVIATE = WeaviateSettings(url=f"http://{NOWHERE}", grpc="127.0.0.1:2")
 SETTINGS = GatewaySettings(
     probe_interval_s=0.1,
-    wait_timeout_s=6,
+    wait_timeout_s=30,
     feed_heartbeat_s=0.2,
     feed_queue=50,
     feed_send_timeout_s=1,
@@ -40,13 +43,15 @@ SETTINGS = GatewaySettings(
     rate_address=10_000,
 )
 
+#: For calls that are not done in time.
+IMPATIENT = SETTINGS.model_copy(update={"wait_timeout_s": 1})
+
 
 class Worker:
     """Carries out requests one by one, while ``running`` is set."""
 
     def __init__(self, kafka: KafkaSettings, database: Database, index: VectorIndex, embedder: Embedder) -> None:
         self._kafka = kafka
-        self._topics = Topics.of(kafka)
         self.database = database
         self._index = index
         self._embedder = embedder
@@ -57,7 +62,7 @@ class Worker:
 
     async def run(self) -> None:
         consumer = AIOKafkaConsumer(
-            self._topics.requests,
+            Topics.of(self._kafka).requests,
             bootstrap_servers=self._kafka.bootstrap_servers,
             auto_offset_reset="earliest",
         )
@@ -72,64 +77,30 @@ class Worker:
             await consumer.stop()
 
     async def apply(self, request: MemoryRequest, producer: Producer) -> None:
-        item = Item(Record("t", 0, 0, 0.0, None, b""), request)
+        one = item(request)
         if request.op == "delete_all":
-            while (outcome := purge(self.database, item)).is_open:
+            while (outcome := purge(self.database, one)).is_open:
                 pass
             history: Sequence[HistoryEntry] = self.database.request_history(request.project, request.request_id)
         else:
-            [applied], _ = apply(self.database, [item])
+            [applied], _ = apply(self.database, [one])
             outcome, history = applied.outcome, applied.history
         live = [entry.memory for entry in history if entry.memory.deleted_at is None]
         vectors = self._embedder.embed([memory.embedding_text for memory in live] or [""]).vectors
         points = zip(live, vectors, strict=False)
         await self._index.upsert([Point(m.id, m.version, m.scope, vector) for m, vector in points])
         await self._index.delete([entry.memory.id for entry in history if entry.memory.deleted_at])
-        events = events_of(outcome, history)
-        sent = [
-            await producer.send(
-                self._topics.events, key=event.key.encode(), value=event.body, headers=event.headers()
-            )
-            for event in events
-        ]
-        await acknowledged(sent)
+        await announce(producer, self._kafka, *events_of(outcome, history))
 
 
-class Proxy:
-    """A store's address that can be there or not."""
-
-    def __init__(self, target: str) -> None:
-        self._target = target.rsplit(":", 1)
-        self._port = unused_port()
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
-        self.address = f"127.0.0.1:{self._port}"
-
-    async def open(self) -> None:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
-
-    async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            for writer in self._writers:
-                writer.transport.abort()
-            await self._server.wait_closed()
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        host, port = self._target
-        store_reader, store_writer = await asyncio.open_connection(host, int(port))
-        self._writers |= {writer, store_writer}
-        await asyncio.gather(self._copy(reader, store_writer), self._copy(store_reader, writer))
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-        self._writers.discard(writer)
+async def announce(producer: Producer, kafka: KafkaSettings, *events: Event) -> None:
+    """Publish events as a worker does; returns when Kafka has them."""
+    topic = Topics.of(kafka).events
+    sent = [
+        await producer.send(topic, key=event.key.encode(), value=event.body, headers=event.headers())
+        for event in events
+    ]
+    await acknowledged(sent)
 
 
 @dataclass
@@ -179,7 +150,7 @@ async def serving(app: web.Application) -> AsyncIterator[Client]:
         yield client
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 90) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110  # what is awaited happens behind HTTP
             await asyncio.sleep(0.05)

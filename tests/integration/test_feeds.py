@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -21,14 +20,6 @@ from streams.topics import Topics
 from tests.integration.feeds_world import FeedsWorld, added, feeds_world
 from tests.integration.gateway_world import eventually
 from tests.unit.test_gateway_feeds import outcome
-
-
-@pytest.fixture
-async def feeds(
-    kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
-) -> AsyncIterator[FeedsWorld]:
-    async with feeds_world(kafka_settings, postgres_settings, embedder) as world:
-        yield world
 
 
 async def test_a_stream_has_what_it_asked_for_in_order(feeds: FeedsWorld) -> None:
@@ -194,8 +185,9 @@ async def test_a_slow_reader_is_cut_off_and_the_others_go_on(
 async def test_there_are_only_so_many_streams_and_catch_ups(
     kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
 ) -> None:
-    world = feeds_world(kafka_settings, postgres_settings, embedder, 1, feeds_max=2, catch_ups_max=1, feed_queue=2)
-    async with world as feeds:
+    # Patient with a connection that takes nothing, so that it is still there when the others come.
+    bounds = {"feeds_max": 2, "catch_ups_max": 1, "feed_queue": 2, "feed_send_timeout_s": 120}
+    async with feeds_world(kafka_settings, postgres_settings, embedder, 1, **bounds) as feeds:
         # Far more than fits on the way: this reader, which takes nothing, is not caught up for a while.
         await feeds.publish(*(added(f"{count} " + "x" * 300_000) for count in range(60)))
         async with feeds.stream("?from=beginning"):

@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import unused_port
 
 from infra.postgres import Database
-from streams.producer import Producer, acknowledged
+from streams.producer import Producer
+from tests.harness.gateways import has_streams
 from tests.harness.system import System
-from tests.harness.systems import new_system
 from tests.harness.waiting import eventually
 from tests.harness.workers import WorkerProcess
 from tests.integration.feeds_world import Stream, added
+from tests.integration.gateway_world import announce
 
 NUMBER = 600
 
 
-@pytest.fixture
-def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
-    with new_system(stores, tmp_path) as system:
-        yield system
-
-
-def start(system: System, name: str, *command: str, **environment: str) -> WorkerProcess:
-    """A command of ours as a process; killed with the system."""
-    argv = [sys.executable, "-m", "agentmem", *command]
-    process = WorkerProcess(argv, system.environment() | environment, system.folder / f"{name}.log")
-    system.workers.append(process)
-    return process
-
-
 async def serving(url: str, process: WorkerProcess) -> None:
+    """Wait until it serves streams: for that Kafka is enough."""
+
     async def ready() -> bool:
         assert process.code is None, process.tail()
         try:
@@ -46,32 +32,27 @@ async def serving(url: str, process: WorkerProcess) -> None:
         except aiohttp.ClientError:
             return False
 
-    await eventually(ready, 90, f"{url} serves", process.tail)
+    await eventually(ready, 120, f"{url} serves", process.tail)
 
 
 @pytest.mark.timeout(400)
 async def test_nothing_is_lost_when_a_gateway_is_killed(system: System) -> None:
     ports = [unused_port(), unused_port()]
     urls = [f"http://127.0.0.1:{port}" for port in ports]
-    gateways = [start(system, f"gateway-{port}", "gateway", "--port", str(port)) for port in ports]
+    gateways = [system.start("gateway", "gateway", "--port", str(port)) for port in ports]
     database = Database(system.postgres)
     token = database.create_api_key("ours", "test")
     database.close()
     for url, gateway in zip(urls, gateways, strict=True):
         await serving(url, gateway)
-    tail = start(
-        system, "tail", "tail", "--json", AGENTMEM_URL=urls[0], AGENTMEM_API_KEY=token, PYTHONUNBUFFERED="1"
-    )
-    await asyncio.sleep(3)
+    of_tail = {"AGENTMEM_URL": urls[0], "AGENTMEM_API_KEY": token, "PYTHONUNBUFFERED": "1"}
+    tail = system.start("tail", "tail", "--json", environment=of_tail)
+    await has_streams(urls[0], 1)
 
     async def write() -> None:
         async with Producer(system.kafka) as producer:
             for number in range(NUMBER):
-                event = added(str(number))
-                sent = await producer.send(
-                    system.topics.events, key=event.key.encode(), value=event.body, headers=event.headers()
-                )
-                await acknowledged([sent])
+                await announce(producer, system.kafka, added(str(number)))
                 await asyncio.sleep(0.01)
 
     seen: list[str] = []
@@ -85,6 +66,7 @@ async def test_nothing_is_lost_when_a_gateway_is_killed(system: System) -> None:
                     async with session.get(f"{url}/v1/events/stream", headers=headers) as response:
                         assert response.status == 200, await response.text()
                         stream = Stream(response, cursor)
+                        await stream.position()
                         reading.set()
                         while len(seen) < NUMBER:
                             message = await stream.next()
@@ -98,11 +80,10 @@ async def test_nothing_is_lost_when_a_gateway_is_killed(system: System) -> None:
     reading = asyncio.Event()
     reader = asyncio.create_task(read())
     await reading.wait()
-    await asyncio.sleep(0.5)
     await asyncio.wait_for(asyncio.gather(reader, write()), 120)
     assert seen == [str(number) for number in range(NUMBER)]
 
-    again = start(system, "gateway-again", "gateway", "--port", str(ports[0]))
+    again = system.start("gateway", "gateway", "--port", str(ports[0]))
     await serving(urls[0], again)
 
     def texts() -> list[str]:
@@ -111,7 +92,7 @@ async def test_nothing_is_lost_when_a_gateway_is_killed(system: System) -> None:
     async def all_told() -> bool:
         return len(texts()) >= NUMBER
 
-    await eventually(all_told, 60, "tail told everything", tail.tail)
+    await eventually(all_told, 120, "tail told everything", tail.tail)
     assert texts() == [str(number) for number in range(NUMBER)]
     tail.signal(signal.SIGINT)
-    await tail.ended(20)
+    await tail.ended(60)

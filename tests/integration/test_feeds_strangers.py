@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,15 +12,7 @@ from infra.onnx import Embedder
 from infra.postgres import PostgresSettings
 from streams.settings import KafkaSettings
 from streams.topics import Topics
-from tests.integration.feeds_world import FeedsWorld, added, feeds_world, receive
-
-
-@pytest.fixture
-async def feeds(
-    kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
-) -> AsyncIterator[FeedsWorld]:
-    async with feeds_world(kafka_settings, postgres_settings, embedder) as world:
-        yield world
+from tests.integration.feeds_world import WAIT_S, FeedsWorld, added, feeds_world, receive
 
 
 async def our_cursors(feeds: FeedsWorld) -> list[str]:
@@ -98,10 +89,10 @@ async def test_who_names_anothers_user_hears_of_their_own(feeds: FeedsWorld) -> 
             await socket.send_json(wanted)
             heard[name] = []
         while len(subscribed) < len(heard):
-            note(await socket.receive_json(timeout=30))
+            note(await socket.receive_json(timeout=WAIT_S))
         await feeds.publish(added("our alice again"), added("their alice again", project="theirs"))
         while not all(texts[-1:] == ["their alice again"] for texts in heard.values()):
-            note(await socket.receive_json(timeout=30))
+            note(await socket.receive_json(timeout=WAIT_S))
         for stream in (all_of_it, resumed):
             assert await stream.texts(2) == ["their alice", "their alice again"]
         # Where a gateway had not yet read the first event, it is still to come for a live reader.
@@ -170,7 +161,7 @@ async def test_a_slow_socket_is_cut_off_with_its_cursor_and_the_others_go_on(
             text = (await receive(quick, "event"))["event"]["data"]["memory"]["text"]
             assert text.startswith(f"{count} ")
         cursor, got = subscribed["cursor"], 0
-        while (message := await slow.receive_json(timeout=30))["type"] == "event":
+        while (message := await slow.receive_json(timeout=WAIT_S))["type"] == "event":
             assert message["event"]["data"]["memory"]["text"].startswith(f"{got} ")
             cursor, got = message["cursor"], got + 1
         assert (message["type"], message["reason"], message["cursor"]) == ("closed", "cut_off", cursor)

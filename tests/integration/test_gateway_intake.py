@@ -50,7 +50,7 @@ async def test_without_a_key_hardly_any_body_is_read(
         status, document = await door.answer("POST", "/v1/tokens/refresh/", body={"refresh_token": token})
         assert (status, document["code"]) == (413, "too_large")
         head = b"GET /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n"
-        assert (await raw(door, head + b"x" * 1000, wait_s=60)).startswith(b"HTTP/1.1 200")
+        assert (await raw(door, head + b"x" * 1000)).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_caller_that_hangs_up_is_no_failure_of_ours(

@@ -15,16 +15,24 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import unused_port
 
+from gateway.http import ratelimit
+from gateway.settings import GatewaySettings
 from infra.local.ports import accepts
 from infra.onnx import Embedder
 from infra.postgres import PostgresSettings
+from infra.telemetry.metrics import RATE_LIMIT_LOCAL
 from tests.integration.doors import Door, doors
 from tests.integration.gateway_world import eventually
 
+#: So long a window that hardly a test meets its end, at which calls are possible again.
+DAY_S = 86_400
+
 
 @asynccontextmanager
-async def redis(port: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A Redis of the test's own."""
+async def redis(port: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A Redis of the test's own, for gateways that give it time, and ask no more of it once it was away."""
+    monkeypatch.setattr(ratelimit, "_REDIS_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(ratelimit, "_REDIS_PAUSE_S", 3_600.0)
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("there is no redis-server here (Debian: redis-server)")
@@ -46,7 +54,7 @@ async def pinged(door: Door, token: str) -> tuple[int, dict[str, str]]:
         return response.status, dict(response.headers)
 
 
-async def raw(door: Door, data: bytes, wait_s: float = 10) -> bytes:
+async def raw(door: Door, data: bytes, wait_s: float = 60) -> bytes:
     """What comes back on a connection of its own until it is closed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
     try:
@@ -66,18 +74,18 @@ def problem(answer: bytes) -> tuple[int, Any]:
 async def test_calls_are_counted_by_key_and_by_project(
     postgres_settings: PostgresSettings, embedder: Embedder
 ) -> None:
-    limits = {"rate_key": 3, "rate_project": 5, "rate_window_s": 3600}
+    limits = {"rate_key": 3, "rate_project": 5, "rate_window_s": DAY_S}
     async with doors(postgres_settings, embedder, **limits) as [door]:
         one, two, other = (door.database.create_api_key(p, "x") for p in ("ours", "ours", "theirs"))
         status, headers = await pinged(door, one)
         assert status == 200
-        assert headers["RateLimit-Policy"] == '"key";q=3;w=3600, "project";q=5;w=3600'
+        assert headers["RateLimit-Policy"] == '"key";q=3;w=86400, "project";q=5;w=86400'
         assert headers["RateLimit"].startswith('"key";r=2;t=')
         assert '"project";r=4;t=' in headers["RateLimit"]
         assert [(await pinged(door, one))[0] for _ in range(4)] == [200, 200, 429, 429]
         status, headers = await pinged(door, one)
         assert '"key";r=0;t=' in headers["RateLimit"]
-        assert 1 <= int(headers["Retry-After"]) <= 3600
+        assert 1 <= int(headers["Retry-After"]) <= DAY_S
         # Refused calls did not use up the project's share.
         assert [(await pinged(door, two))[0] for _ in range(3)] == [200, 200, 429]
         assert (await pinged(door, other))[0] == 200
@@ -97,8 +105,8 @@ async def test_calls_are_possible_again_after_the_time_that_was_said(
         async def status(wanted: int) -> bool:
             return (await pinged(door, token))[0] == wanted
 
-        await eventually(lambda: status(429), 5)
-        await eventually(lambda: status(200), 5)
+        await eventually(lambda: status(429))
+        await eventually(lambda: status(200))
 
 
 async def test_without_limits_nothing_is_counted(postgres_settings: PostgresSettings, embedder: Embedder) -> None:
@@ -109,22 +117,25 @@ async def test_without_limits_nothing_is_counted(postgres_settings: PostgresSett
 
 
 async def test_gateways_count_together_in_redis_and_alone_without(
-    postgres_settings: PostgresSettings, embedder: Embedder
+    postgres_settings: PostgresSettings,
+    embedder: Embedder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     port = unused_port()
-    limits = {"rate_key": 4, "rate_window_s": 3600, "redis_url": f"redis://127.0.0.1:{port}/0"}
-    async with redis(port) as server, doors(postgres_settings, embedder, 2, **limits) as [one, two]:
+    limits = {"rate_key": 4, "rate_window_s": DAY_S, "redis_url": f"redis://127.0.0.1:{port}/0"}
+    async with redis(port, monkeypatch) as server, doors(postgres_settings, embedder, 2, **limits) as [one, two]:
         token = one.database.create_api_key("ours", "x")
         statuses = [(await pinged(door, token))[0] for door in (one, two) * 3]
         assert statuses == [200, 200, 200, 200, 429, 429]
         server.kill()
         await server.wait()
-        started = time.monotonic()
+        before = RATE_LIMIT_LOCAL._value.get()
         statuses = [(await pinged(door, token))[0] for door in (one, two) * 5]
         assert statuses == [200] * 8 + [429] * 2
-        assert time.monotonic() - started < 5
-        async with one.session.get(f"{one.url}/metrics") as response:
-            assert "agentmem_gateway_rate_limit_local_total" in await response.text()
+        assert RATE_LIMIT_LOCAL._value.get() - before == 18  # by key, and those that go on by project
+        # Each gateway asked once in vain, and then counted alone: no call was held up by a Redis that is away.
+        assert caplog.text.count("Redis does not count calls") == 2
 
 
 async def test_bodies_are_bounded_in_size_and_time(
@@ -208,13 +219,14 @@ async def test_slow_headers_are_cut_off(postgres_settings: PostgresSettings, emb
         writer.write(b"GET /health HTTP/1.1\r\n")
         assert await reader.read() == b""
         writer.close()
-        assert time.monotonic() - started < 5
+        # Each of the three sooner than without the setting.
+        assert time.monotonic() - started < GatewaySettings().header_timeout_s
 
 
 async def test_a_call_may_take_longer_than_its_header(
     postgres_settings: PostgresSettings, embedder: Embedder
 ) -> None:
-    async with doors(postgres_settings, embedder, header_timeout_s=0.3, body_timeout_s=5) as [door]:
+    async with doors(postgres_settings, embedder, header_timeout_s=1, body_timeout_s=60) as [door]:
         token = door.database.create_api_key("ours", "x")
         reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
         body = json.dumps({"filters": {"user_id": "a"}}).encode()
@@ -224,7 +236,7 @@ async def test_a_call_may_take_longer_than_its_header(
         writer.write(head.encode())
         for byte in body:
             writer.write(bytes([byte]))
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.06)
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200 OK")
         writer.close()
 
@@ -239,8 +251,8 @@ async def test_a_caller_that_drips_is_cut_off(postgres_settings: PostgresSetting
                 await asyncio.sleep(0.05)
 
         dripping = asyncio.create_task(drip())
-        async with asyncio.timeout(5):
-            assert await reader.read() == b""
+        assert await asyncio.wait_for(reader.read(), 30) == b""
+        assert not dripping.done()
         dripping.cancel()
         writer.close()
 

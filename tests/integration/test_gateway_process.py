@@ -20,6 +20,7 @@ from infra.postgres import PostgresSettings
 from infra.weaviate import WeaviateSettings
 from schemas.problems import MisconfiguredError
 from streams.settings import KafkaSettings
+from tests.integration.gateway_world import NO_WEAVIATE
 
 _RUN = """
 import logging, sys, orjson
@@ -47,7 +48,7 @@ async def test_a_signal_ends_it_cleanly(
         {"port": port},
         {"bootstrap_servers": kafka_bootstrap, "topic_prefix": "nothing-here-"},
         {"dsn": postgres_dsn},
-        {"url": f"http://127.0.0.1:{unused_port()}", "grpc": f"127.0.0.1:{unused_port()}"},
+        {"url": NO_WEAVIATE.url, "grpc": NO_WEAVIATE.grpc},
         {"model": str(model_dir)},
     ]
     process = await asyncio.create_subprocess_exec(
@@ -55,7 +56,7 @@ async def test_a_signal_ends_it_cleanly(
     )
     assert process.stderr is not None
     log = ""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while "listens on" not in log and (line := await process.stderr.readline()):
             log += line.decode()
         assert f"http://127.0.0.1:{port}" in log, log

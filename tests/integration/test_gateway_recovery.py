@@ -7,7 +7,6 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
-from aiohttp.test_utils import unused_port
 from pydantic import SecretStr
 
 from gateway.app import FAILED, build_app
@@ -17,21 +16,21 @@ from infra.weaviate import VectorIndex, WeaviateSettings
 from schemas.problems import MisconfiguredError
 from streams.settings import KafkaSettings
 from streams.topics import ensure_topics
-from tests.integration.gateway_world import SETTINGS, Proxy, eventually, ready, serving
+from tests.harness.link import Link
+from tests.integration.gateway_world import NO_WEAVIATE, NOWHERE, SETTINGS, eventually, ready, serving
 
 
 async def test_without_its_components_it_starts_and_says_so(
     postgres_settings: PostgresSettings, embedder: Embedder
 ) -> None:
-    nowhere, elsewhere = (f"127.0.0.1:{unused_port()}" for _ in range(2))
     database = Database(postgres_settings)
     token = database.create_api_key("ours", "test")
     database.close()
     app = build_app(
         SETTINGS,
-        KafkaSettings(bootstrap_servers=nowhere),
+        KafkaSettings(bootstrap_servers=NOWHERE),
         postgres_settings,
-        WeaviateSettings(url=f"http://{nowhere}", grpc=elsewhere),
+        NO_WEAVIATE,
         embedder,
     )
     headers = {"Authorization": f"Token {token}"}
@@ -72,21 +71,24 @@ async def test_it_starts_without_its_stores_and_recovers_by_itself(
     database.close()
     dsn = urlsplit(postgres_settings.dsn.get_secret_value())
     weaviate = urlsplit(weaviate_settings.url)
-    proxies = {
-        "kafka": Proxy(kafka_settings.bootstrap_servers),
-        "postgres": Proxy(f"{dsn.hostname}:{dsn.port}"),
-        "weaviate": Proxy(weaviate.netloc),
-        "grpc": Proxy(weaviate_settings.grpc),
+    links = {
+        "kafka": Link(kafka_settings.bootstrap_servers),
+        "postgres": Link(f"{dsn.hostname}:{dsn.port}"),
+        "weaviate": Link(weaviate.netloc),
+        "grpc": Link(weaviate_settings.grpc),
     }
+    for link in links.values():
+        await link.up()
+        await link.down()
     credentials = dsn.netloc.rpartition("@")[0]
     app = build_app(
         SETTINGS,
-        kafka_settings.model_copy(update={"bootstrap_servers": proxies["kafka"].address}),
+        kafka_settings.model_copy(update={"bootstrap_servers": links["kafka"].address}),
         PostgresSettings(
-            dsn=SecretStr(dsn._replace(netloc=f"{credentials}@{proxies['postgres'].address}").geturl())
+            dsn=SecretStr(dsn._replace(netloc=f"{credentials}@{links['postgres'].address}").geturl())
         ),
         weaviate_settings.model_copy(
-            update={"url": f"http://{proxies['weaviate'].address}", "grpc": proxies["grpc"].address}
+            update={"url": f"http://{links['weaviate'].address}", "grpc": links["grpc"].address}
         ),
         embedder,
     )
@@ -103,18 +105,18 @@ async def test_it_starts_without_its_stores_and_recovers_by_itself(
         assert await call("/v3/memories/") == 503
         for name in ("kafka", "weaviate", "grpc", "postgres"):
             assert await unready()
-            await proxies[name].open()
+            await links[name].up()
         await eventually(lambda: ready(client))
         for name, path in (("postgres", "/v3/memories/"), ("grpc", "/v3/memories/search/")):
             assert await call(path) == 200
-            await proxies[name].close()
+            await links[name].down()
             await eventually(unready)
             assert await call(path) == 503
-            await proxies[name].open()
+            await links[name].up()
             await eventually(lambda: ready(client))
             assert await call(path) == 200
-    for proxy in proxies.values():
-        await proxy.close()
+    for link in links.values():
+        await link.down()
 
 
 async def test_an_index_made_by_another_model_ends_it(
@@ -128,7 +130,7 @@ async def test_an_index_made_by_another_model_ends_it(
     await index.ensure(replace(embedder.identity, model="another"))
     await index.close()
     app = build_app(SETTINGS, kafka_settings, postgres_settings, weaviate_settings, embedder)
-    async with serving(app) as client, asyncio.timeout(20):
+    async with serving(app) as client, asyncio.timeout(90):
         assert not await ready(client)
         with pytest.raises(MisconfiguredError, match="another"):
             await app[FAILED]

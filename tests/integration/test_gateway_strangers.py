@@ -15,7 +15,7 @@ from infra.onnx import Embedder
 from infra.postgres import PostgresSettings
 from tests.integration.doors import Door, doors
 from tests.integration.gateway_world import eventually
-from tests.integration.test_gateway_limits import redis
+from tests.integration.test_gateway_limits import DAY_S, redis
 
 PING = "/v1/ping/"
 
@@ -32,12 +32,12 @@ async def tried(door: Door, token: str | None, path: str = PING, **headers: str)
 
 
 async def test_guessing_keys_comes_to_an_end(postgres_settings: PostgresSettings, embedder: Embedder) -> None:
-    async with doors(postgres_settings, embedder, rate_address=3, rate_window_s=3600) as [door]:
+    async with doors(postgres_settings, embedder, rate_address=3, rate_window_s=DAY_S) as [door]:
         known, new = (door.database.create_api_key("ours", name) for name in ("known", "new"))
         assert (await tried(door, known))[0] == 200
         status, headers = await tried(door, wrong())
         assert status == 401
-        assert headers["RateLimit-Policy"] == '"address";q=3;w=3600'
+        assert headers["RateLimit-Policy"] == '"address";q=3;w=86400'
         assert headers["RateLimit"].startswith('"address";r=2;t=')
         # A path that is not there is no way around it, nor is having no credential at all.
         assert (await tried(door, None))[0] == 401
@@ -45,7 +45,7 @@ async def test_guessing_keys_comes_to_an_end(postgres_settings: PostgresSettings
         for token in (wrong(), None, new):
             status, headers = await tried(door, token)
             assert status == 429
-            assert 1 <= int(headers["Retry-After"]) <= 3600
+            assert 1 <= int(headers["Retry-After"]) <= DAY_S
             assert headers["RateLimit"].startswith('"address";r=0;t=')
         assert (await door.answer("GET", PING, wrong()))[1]["code"] == "rate_limited"
         # Who is known here goes on, and so does whoever looks at the gateway's health.
@@ -56,7 +56,7 @@ async def test_guessing_keys_comes_to_an_end(postgres_settings: PostgresSettings
 async def test_a_key_that_was_good_is_a_strangers_when_it_ends(
     postgres_settings: PostgresSettings, embedder: Embedder
 ) -> None:
-    async with doors(postgres_settings, embedder, rate_address=2, rate_window_s=3600) as [door]:
+    async with doors(postgres_settings, embedder, rate_address=2, rate_window_s=DAY_S) as [door]:
         token = door.database.create_api_key("ours", "x")
         assert (await tried(door, token))[0] == 200
         [key] = door.database.credentials.keys("ours")
@@ -83,7 +83,7 @@ async def test_the_wait_that_was_said_is_enough(postgres_settings: PostgresSetti
 async def test_behind_a_proxy_each_caller_has_an_address(
     postgres_settings: PostgresSettings, embedder: Embedder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limits = {"rate_address": 1, "rate_window_s": 3600}
+    limits = {"rate_address": 1, "rate_window_s": DAY_S}
     async with doors(postgres_settings, embedder, trusted_proxies="127.0.0.0/8", **limits) as [door]:
         one, two = {"X_Forwarded_For": "203.0.113.1"}, {"X_Forwarded_For": "203.0.113.2"}
         # What the caller itself wrote into the header stands on the left, and counts for nothing.
@@ -96,11 +96,15 @@ async def test_behind_a_proxy_each_caller_has_an_address(
 
 
 async def test_gateways_count_strangers_together_in_redis_and_alone_without(
-    postgres_settings: PostgresSettings, embedder: Embedder
+    postgres_settings: PostgresSettings, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = unused_port()
-    limits: dict[str, Any] = {"rate_address": 3, "rate_window_s": 3600, "redis_url": f"redis://127.0.0.1:{port}/0"}
-    async with redis(port) as server, doors(postgres_settings, embedder, 2, **limits) as [one, two]:
+    limits: dict[str, Any] = {
+        "rate_address": 3,
+        "rate_window_s": DAY_S,
+        "redis_url": f"redis://127.0.0.1:{port}/0",
+    }
+    async with redis(port, monkeypatch) as server, doors(postgres_settings, embedder, 2, **limits) as [one, two]:
         statuses = [(await tried(door, wrong()))[0] for door in (one, two) * 3]
         assert statuses == [401] * 3 + [429] * 3
         server.kill()
@@ -112,7 +116,7 @@ async def test_gateways_count_strangers_together_in_redis_and_alone_without(
 def with_tokens(path: Path) -> dict[str, Any]:
     signing = OKPKey.generate_key("Ed25519", {"kid": "k1"})
     (path / "keys.json").write_text(json.dumps({"keys": [signing.as_dict(private=True)]}))
-    return {"token_keys_file": path / "keys.json", "rate_address": 2, "rate_window_s": 3600}
+    return {"token_keys_file": path / "keys.json", "rate_address": 2, "rate_window_s": DAY_S}
 
 
 async def test_tokens_of_ours_are_not_held_up_by_others(
