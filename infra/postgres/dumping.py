@@ -35,6 +35,7 @@ _STRANGERS: Final = text(
 )
 _MAJOR: Final = text("SELECT current_setting('server_version_num')::int / 10000")
 _REVISION: Final = text("SELECT version_num FROM alembic_version")
+_SCHEMA: Final = text("SELECT quote_ident(current_schema())")
 _BYPASSES: Final = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
 
 
@@ -53,9 +54,7 @@ class Tools:
     def __init__(self, settings: PostgresSettings, folders: Sequence[Path]) -> None:
         self._settings = settings
         with _engine(settings) as engine, translated(), engine.connect() as connection:
-            major = connection.execute(
-                text("SELECT current_setting('server_version_num')::int / 10000")
-            ).scalar_one()
+            major = connection.execute(_MAJOR).scalar_one()
         found = [*folders, *([Path(path).parent] if (path := shutil.which("pg_dump")) else [])]
         for folder in found:
             if (folder / "pg_dump").exists() and (folder / "pg_restore").exists() and _major(folder) >= major:
@@ -79,10 +78,12 @@ class Tools:
                 server = connection.execute(text("SHOW server_version")).scalar_one()
                 revision = connection.execute(_REVISION).scalar_one()
                 rows = count_rows(connection)
+                schema = connection.execute(_SCHEMA).scalar_one()
                 # The walls are up for the tables' owner too, who sees all rows by a policy.
                 self._run(
                     "pg_dump",
                     *("--format=custom", "--data-only", "--enable-row-security", f"--snapshot={snapshot}"),
+                    f"--schema={schema}",
                     *(f"--exclude-table={table}" for table in _LEFT_OUT),
                     f"--file={file}",
                 )
