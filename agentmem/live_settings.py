@@ -63,6 +63,8 @@ class LiveSettings:
         self._base = self._given = read()
         self._by_operator: Layer = {}
         self.settings = parsed(self._base)
+        for result in ("applied", "refused"):
+            SETTINGS_RELOADS.labels(result)  # at 0: the first one, too, is an increase
 
     def shown(self) -> list[Shown]:
         """The settings in force."""

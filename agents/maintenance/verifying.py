@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from agents.maintenance.drift import Suspect
+from agents.maintenance.drift import Drift, Suspect
 from agents.maintenance.verify import Verification
 from agents.settings import WorkerSettings
 from agents.stages.project import ProjectStage
@@ -37,6 +37,8 @@ class Verifying:
         self._database = database
         self._projecting = projecting
         self._settings = settings
+        for drift in Drift:
+            VERIFY_DRIFT.labels(drift)  # at 0: the first one found, too, is an increase
 
     async def run(self) -> None:
         """Compare a page whenever one is due, for ever. A store that is down is left alone until the next time."""

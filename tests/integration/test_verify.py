@@ -29,7 +29,7 @@ from agents.stages.apply import apply
 from infra.onnx import EmbeddingSettings
 from infra.postgres import PostgresSettings
 from infra.postgres.collections import Pass
-from infra.telemetry.metrics import VERIFY_CHECKED, VERIFY_REPAIRED
+from infra.telemetry.metrics import VERIFY_CHECKED, VERIFY_DRIFT, VERIFY_REPAIRED
 from infra.weaviate import Point, VectorIndex, WeaviateSettings
 from schemas.memories import Memory
 from schemas.requests import MemoryRequest
@@ -190,9 +190,17 @@ async def test_a_memory_that_the_index_refuses_holds_up_no_other(both: Projectio
     assert both.database.collections.claim_verification(index.collection, lease_s=5) == Pass(objects=True)
 
 
+def told() -> dict[str, float]:
+    [family] = VERIFY_DRIFT.collect()
+    return {one.labels["drift"]: one.value for one in family.samples if one.name.endswith("_total")}
+
+
 async def test_workers_share_one_pass_and_mend_what_they_find(both: Projection) -> None:
     settings = WorkerSettings(sweep_grace_s=_SETTLE_S)
+    VERIFY_DRIFT.clear()
     workers = [Verifying(both.database, both.projecting, settings) for _ in range(2)]
+    # All kinds are told from the beginning: to an alert a counter's first value is no increase.
+    assert told() == dict.fromkeys(Drift, 0)
     index = await both.projecting.serving()
     await add(both, 450)
     harmed = await harm(both, index, "default")
@@ -211,6 +219,7 @@ async def test_workers_share_one_pass_and_mend_what_they_find(both: Projection) 
     assert steps == 6  # 455 rows, then as many objects, at 200 each time
     assert VERIFY_CHECKED._value.get() - checked == 455
     assert VERIFY_REPAIRED._value.get() - repaired == len(harmed)
+    assert told() == Counter(harmed.values())
     assert (await verified(both)).drift == Counter()
 
 

@@ -90,6 +90,14 @@ async def test_what_is_not_valid_changes_nothing(file: Path, text: str | None) -
     assert not seen
 
 
+def test_the_first_refusal_is_an_increase_of_a_counter_that_was_there(file: Path) -> None:
+    SETTINGS_RELOADS.clear()
+    following(file)
+    [family] = SETTINGS_RELOADS.collect()
+    values = {sample.labels["result"]: sample.value for sample in family.samples if sample.name.endswith("_total")}
+    assert values == {"applied": 0, "refused": 0}
+
+
 async def test_what_needs_a_restart_waits_for_it_and_the_rest_counts(file: Path) -> None:
     live = following(file)
     write(file, "[gateway]\nrate_key = 20\nport = 4321\n[log]\nformat = 'json'\n[worker]\nport = 1\n")
