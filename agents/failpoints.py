@@ -1,4 +1,4 @@
-"""Points at which a test lets a worker die or stand still, to prove that nothing is lost there.
+"""Points at which a test lets a process die or stand still, to prove that nothing is lost there.
 
 ``AGENTMEM_FAILPOINT=after-apply:3:SIGKILL`` sends the process that signal when it passes the point for the third
 time; several are separated by commas. Only a checkout takes it: an installed release refuses to start.
@@ -18,7 +18,8 @@ import orjson
 from schemas.problems import MisconfiguredError
 
 VARIABLE: Final = "AGENTMEM_FAILPOINT"
-POINTS: Final = (
+#: Between the stages of a worker.
+BOUNDARIES: Final = (
     "after-apply",
     "before-upsert",
     "after-upsert",
@@ -26,6 +27,9 @@ POINTS: Final = (
     "after-announce",
     "before-commit",
 )
+#: Of a rebuild, whose new collection serves by then.
+REBUILT: Final = ("after-switch", "before-drop", "after-drop")
+POINTS: Final = (*BOUNDARIES, *REBUILT)
 
 
 @dataclass

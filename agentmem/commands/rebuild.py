@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -49,7 +51,8 @@ def rebuild(
 
     Meanwhile the old one serves, and workers write to both. At the end gateways and workers go over to the
     new one by themselves, and the old one is dropped. When it is interrupted, start it again: it goes on
-    where it was. A store that is down is waited for.
+    where it was, and if the new one serves already, it only clears up and says so; one more start then
+    builds another. A store that is down is waited for.
 
     For another model, give the new embedding settings to this command only, and when it has ended restart
     the workers and gateways with them, one by one. The old collection serves the others until then. When
@@ -63,6 +66,17 @@ def rebuild(
     """
     from agentmem.output import note, show_json, show_table
 
+    def show(done: Rebuilt) -> None:
+        if as_json:
+            show_json(asdict(done))
+            return
+        if done.built_before:
+            click.echo(f"{done.collection} serves: the rebuild that was interrupted had built it")
+            click.echo("nothing was built now: start it again for another one")
+        elif done.collection:
+            click.echo(f"{done.collection} serves: {done.filled} rows filled in, {done.caught_up} caught up")
+        click.echo(f"dropped: {', '.join(done.dropped) or 'nothing'}")
+
     if abandon and drop_other_models:
         raise click.UsageError("--abandon and --drop-other-models exclude each other")
     settings = invocation.client_settings()
@@ -74,14 +88,7 @@ def rebuild(
         else:
             show_table(columns, rows)
         return
-    done = asyncio.run(rebuild_now(settings, keep_s, abandon, drop_other_models))
-    if as_json:
-        show_json(asdict(done))
-    else:
-        dropped = ", ".join(done.dropped) or "nothing"
-        if done.collection:
-            click.echo(f"{done.collection} serves: {done.filled} rows filled in, {done.caught_up} caught up")
-        click.echo(f"dropped: {dropped}")
+    done = asyncio.run(rebuild_now(settings, keep_s, show, abandon, drop_other_models))
     if done.refused:
         note(f"{len(done.refused)} memories came with vectors that do not fit this model: no search finds them")
         sys.exit(ExitCode.FAILED)
@@ -99,25 +106,37 @@ async def _known(settings: Settings) -> list[tuple[object, ...]]:
 
 
 async def rebuild_now(
-    settings: Settings, keep_s: float, abandon: bool = False, drop_other_models: bool = False
+    settings: Settings,
+    keep_s: float,
+    show: Callable[[Rebuilt], None],
+    abandon: bool = False,
+    drop_other_models: bool = False,
 ) -> Rebuilt:
-    """Do it with a bar on the terminal."""
+    """Do it with a bar on the terminal; what was done is shown before it counts as finished."""
+    from agentmem.actor import actor
     from agentmem.progress import progress_bar
+    from agents import failpoints
     from agents.maintenance.rebuild import Rebuild
     from agents.projection import open_projection
 
+    failpoints.arm(os.environ)
     async with open_projection(settings.postgres, settings.weaviate, settings.embedding) as projection:
-        with projection.database.exclusively(_LOCK) as alone, progress_bar() as progress:
+        with projection.database.exclusively(_LOCK) as alone:
             if not alone:
                 raise CommandError("a rebuild is under way already")
-            task = progress.add_task("rebuild", total=None)
+            with progress_bar() as progress:
+                task = progress.add_task("rebuild", total=None)
 
-            def tell(phase: Phase, done: Rebuilt) -> None:
-                progress.update(task, description=phase.value, completed=done.filled + done.caught_up)
+                def tell(phase: Phase, done: Rebuilt) -> None:
+                    progress.update(task, description=phase.value, completed=done.filled + done.caught_up)
 
-            work: Rebuild = Rebuild(projection, keep_s, tell)
-            if abandon:
-                return await work.abandon()
-            if drop_other_models:
-                return await work.drop_other_models()
-            return await work.run()
+                work: Rebuild = Rebuild(projection, actor(), keep_s, tell)
+                if abandon:
+                    done = await work.abandon()
+                elif drop_other_models:
+                    done = await work.drop_other_models()
+                else:
+                    done = await work.run()
+            show(done)
+            await work.finish()
+            return done

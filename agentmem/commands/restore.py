@@ -76,4 +76,4 @@ async def _rebuilt(settings: Settings) -> int:
     from agentmem.commands.rebuild import rebuild_now
 
     # Nobody searches the old collection: it need not be kept.
-    return len((await rebuild_now(settings, keep_s=0)).refused)
+    return len((await rebuild_now(settings, keep_s=0, show=lambda _: None)).refused)

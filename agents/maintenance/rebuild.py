@@ -19,35 +19,36 @@ whoever is killed or paused in the middle:
   after a while, and a gateway that slept through all of it looks again when its collection is gone.
 - Killed anywhere, it goes on when it is started again: every step is recorded before or after it in such a way
   that doing it twice does no harm. All pages are read back: the killed one may have left objects without vectors.
+- Killed after the switch, it only clears up when it is started again: the audit has the switch, written in its
+  transaction, and no ``finish``, which is written when the result was told. Unless a new collection would not be
+  made like the one that serves: then this is no repetition.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
-
+from agents import failpoints
 from agents.maintenance.mending import project_but_refused
+from agents.maintenance.patience import Patience
+from agents.maintenance.rebuilt import Step, is_unfinished, rebuild_entry
 from agents.maintenance.settling import settled_moment
 from agents.projection import Projection
+from infra.postgres.audit import AuditEntry
 from infra.postgres.collections import CollectionState, SearchCollection
 from infra.weaviate import VectorIndex
-from schemas.problems import StoreUnavailableError
 
 #: Memories embedded and written at a time.
 PAGE: Final = 500
 #: Rounds of catching up: each one has to do what changed during the one before.
 _ROUNDS_MAX: Final = 20
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Phase(StrEnum):
@@ -61,9 +62,13 @@ class Phase(StrEnum):
 
 @dataclass
 class Rebuilt:
-    """What was done. ``refused`` are memories whose own vector does not fit the model: no search finds them."""
+    """What was done. ``refused`` are memories whose own vector does not fit the model: no search finds them.
+
+    ``built_before``: by a command that was interrupted after the switch; only the clearing up was left.
+    """
 
     collection: str = ""
+    built_before: bool = False
     filled: int = 0
     caught_up: int = 0
     switched: bool = False
@@ -74,29 +79,42 @@ class Rebuilt:
 class Rebuild:
     """``keep_s``: how long the old collection is kept after the switch. ``tell`` hears of all progress."""
 
-    def __init__(self, projection: Projection, keep_s: float, tell: Callable[[Phase, Rebuilt], None]) -> None:
+    def __init__(
+        self, projection: Projection, actor: str, keep_s: float, tell: Callable[[Phase, Rebuilt], None]
+    ) -> None:
         self._database = projection.database
         self._collections = projection.database.collections
         self._index = projection.index
         self._projecting = projection.projecting
         self._model = projection.model
+        self._actor = actor
         self._keep_s = keep_s
         self._tell = tell
         self._done = Rebuilt()
+        patience = Patience(lambda: tell(Phase.WAITING, self._done))
+        self._call, self._patiently = patience.call, patience.until_done
 
     async def run(self) -> Rebuilt:
         """Do it all, or what is left of one that was interrupted. A store that is down is waited for."""
+        # Asked first: what Weaviate has lost is made anew by the next line, and must be filled.
+        built = await self._built_before()
         await self._patiently(self._record_what_is_there)
-        # Of a switch that was done, or of a rebuild that was given up: nothing tells which.
         await self._drop(await self._mine(), CollectionState.DROPPING)
-        known = await self._mine()
-        if any(one.state is CollectionState.RETIRING for one in known):
-            # The switch was done, and no more than the clearing up is left.
-            self._done.collection = next(one.name for one in known if one.state is CollectionState.SERVING)
-        else:
+        if built is None:
             await self._build()
+        else:
+            self._done.collection, self._done.built_before = built, True
         await self._retire()
+        failpoints.passing("after-drop")
         return self._done
+
+    async def finish(self) -> None:
+        """Write down that the result was told: who runs a rebuild from here on wants another one."""
+        done = self._done
+        if done.collection:
+            numbers = {"filled": done.filled, "caught_up": done.caught_up, "refused": len(done.refused)}
+            finished = self._entry(Step.FINISH, done.collection, dropped=done.dropped, **numbers)
+            await self._call(self._database.audit.record, finished)
 
     async def abandon(self) -> Rebuilt:
         """Drop what was built so far for this model; what serves goes on as if nothing had been."""
@@ -115,6 +133,14 @@ class Rebuild:
         """What is recorded of the index."""
         return await self._call(self._collections.of, self._index.collection)
 
+    async def _built_before(self) -> str | None:
+        """The collection that serves, if an interrupted command built it as this one would."""
+        for one in await self._mine():
+            if one.state is CollectionState.SERVING and await self._call(is_unfinished, self._database, one.name):
+                as_now = await self._patiently(partial(self._at(one.name).is_as_made_now, self._model))
+                return one.name if as_now else None
+        return None
+
     async def _record_what_is_there(self) -> None:
         """An index that no worker of this version has opened yet is recorded under the model that made it."""
         base = self._index.collection
@@ -130,13 +156,15 @@ class Rebuild:
                 await self._at(one.name).ensure(self._model)
 
     async def _build(self) -> None:
-        planned = [one for one in await self._mine() if one.state is not CollectionState.SERVING]
+        begun = (CollectionState.PLANNED, CollectionState.BUILDING)
+        planned = [one for one in await self._mine() if one.state in begun]
         if planned:
             name, filled_to, since = planned[-1].name, planned[-1].filled_to, planned[-1].created_at
         else:
-            name, filled_to = f"{self._index.collection}_{datetime.now(UTC):%Y%m%dT%H%M%S}", None
+            name, filled_to = f"{self._index.collection}_{datetime.now(UTC):%Y%m%dT%H%M%S%f}", None
             base, model = self._index.collection, str(self._model)
-            await self._call(self._collections.register, name, base, model, CollectionState.PLANNED)
+            started = self._entry(Step.START, name, serving=await self._serving())
+            await self._call(self._collections.register, name, base, model, CollectionState.PLANNED, started)
             since = next(one.created_at for one in await self._mine() if one.name == name)
         self._done.collection = name
         target = self._at(name)
@@ -147,8 +175,10 @@ class Rebuild:
         await self._patiently(lambda: settled_moment(self._database))
         await self._fill(target, filled_to)
         until = await self._catch_up(target, since)
-        await self._call(self._collections.switch, name, until)
+        switched = self._entry(Step.SWITCH, name, served=await self._serving())
+        await self._call(self._collections.switch, name, until, switched)
         self._done.switched = True
+        failpoints.passing("after-switch")
 
     async def _fill(self, target: VectorIndex, last: UUID | None) -> None:
         while True:
@@ -198,29 +228,26 @@ class Rebuild:
         """First nobody writes to it any more, then it goes, then what is known of it."""
         for one in known:
             if one.state in states:
-                await self._call(self._collections.advance, one.name, one.state, CollectionState.DROPPING)
+                dropped = self._entry(Step.DROP, one.name, model=one.model, was=one.state)
+                if one.state is not CollectionState.DROPPING:
+                    await self._call(
+                        self._collections.advance, one.name, one.state, CollectionState.DROPPING, dropped
+                    )
+                failpoints.passing("before-drop")
                 await self._patiently(self._at(one.name).drop)
                 await self._call(self._collections.forget, one.name)
                 self._done.dropped.append(one.name)
+
+    async def _serving(self) -> dict[str, str]:
+        """The collections that serve, with their models."""
+        return {one.name: one.model for one in await self.known() if one.state is CollectionState.SERVING}
+
+    def _entry(self, step: Step, collection: str, **detail: Any) -> AuditEntry:
+        about = {"index": self._index.collection, "model": str(self._model)}
+        return rebuild_entry(step, collection, self._actor, **{**about, **detail})
 
     async def _mine(self) -> list[SearchCollection]:
         return [one for one in await self.known() if one.model == str(self._model)]
 
     def _at(self, name: str) -> VectorIndex:
         return self._index.at(name, self._model.dimension)
-
-    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._patiently(partial(asyncio.to_thread, function, *args, **kwargs))
-
-    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        def report(_: RetryCallState) -> None:
-            self._tell(Phase.WAITING, self._done)
-
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(StoreUnavailableError),
-            wait=wait_random_exponential(multiplier=0.2, max=5),
-            before_sleep=report,
-        ):
-            with attempt:
-                return await work()
-        raise AssertionError

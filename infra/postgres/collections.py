@@ -18,6 +18,8 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from infra.postgres import audit
+from infra.postgres.audit import AuditEntry
 from infra.postgres.tables import search_collections as table
 from schemas.problems import MisconfiguredError
 
@@ -100,7 +102,7 @@ def _other_model(collections: Sequence[SearchCollection], base: str, model: str)
 
 
 class Collections:
-    """Reads and changes them, on the database's connections."""
+    """Reads and changes them, on the database's connections. A change and its ``entry`` are one transaction."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
@@ -110,24 +112,30 @@ class Collections:
         with self._connect() as connection:
             return collections_of(connection, base)
 
-    def register(self, name: str, base: str, model: str, state: CollectionState) -> None:
+    def register(
+        self, name: str, base: str, model: str, state: CollectionState, entry: AuditEntry | None = None
+    ) -> None:
         """Record a collection unless it is known."""
         row = insert(table).values(
             name=name, base=base, model=model, state=state, created_at=func.clock_timestamp()
         )
         with self._connect() as connection:
-            connection.execute(row.on_conflict_do_nothing(index_elements=["name"]))
+            done = connection.execute(row.on_conflict_do_nothing(index_elements=["name"]).returning(table.c.name))
+            if entry is not None and done.one_or_none() is not None:
+                audit.record(connection, entry)
 
-    def advance(self, name: str, before: CollectionState, after: CollectionState, **values: Any) -> bool:
+    def advance(
+        self, name: str, before: CollectionState, after: CollectionState, entry: AuditEntry | None = None
+    ) -> bool:
         """Bring a collection from one state to the next; False when it is not in the first one."""
         with self._connect() as connection:
-            return _advance(connection, name, before, after, values)
+            return _advance(connection, name, before, after, entry)
 
-    def switch(self, name: str, swept_until: datetime) -> bool:
+    def switch(self, name: str, swept_until: datetime, entry: AuditEntry | None = None) -> bool:
         """Let a collection that was built serve in place of those of its model; False when it is not building."""
         with self._connect() as connection:
-            serving = {"swept_until": swept_until}
-            if not _advance(connection, name, CollectionState.BUILDING, CollectionState.SERVING, serving):
+            built = CollectionState.BUILDING
+            if not _advance(connection, name, built, CollectionState.SERVING, entry, swept_until=swept_until):
                 return False
             here = select(table.c.base, table.c.model).where(table.c.name == name).subquery()
             connection.execute(
@@ -190,10 +198,18 @@ def collections_of(connection: Connection, base: str) -> list[SearchCollection]:
 
 
 def _advance(
-    connection: Connection, name: str, before: CollectionState, after: CollectionState, values: dict[str, Any]
+    connection: Connection,
+    name: str,
+    before: CollectionState,
+    after: CollectionState,
+    entry: AuditEntry | None,
+    **values: Any,
 ) -> bool:
     statement = update(table).where(table.c.name == name, table.c.state == before).values(state=after, **values)
-    return connection.execute(statement).rowcount == 1
+    advanced = connection.execute(statement).rowcount == 1
+    if advanced and entry is not None:
+        audit.record(connection, entry)
+    return advanced
 
 
 def _collection(row: Row[Any]) -> SearchCollection:

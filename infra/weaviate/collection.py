@@ -27,6 +27,14 @@ EF_CONSTRUCTION: Final = 32
 MAX_CONNECTIONS: Final = 32
 EF_SEARCH: Final = 500
 FLAT_SEARCH_CUTOFF: Final = 40_000
+_GRAPH: Final[dict[str, Any]] = {
+    "distance_metric": VectorDistances.COSINE,
+    "ef_construction": EF_CONSTRUCTION,
+    "max_connections": MAX_CONNECTIONS,
+    "dynamic_ef_min": EF_SEARCH,
+    "dynamic_ef_max": EF_SEARCH,
+    "flat_search_cutoff": FLAT_SEARCH_CUTOFF,
+}
 
 _ALREADY_EXISTS: Final = 422
 _MARK: Final = "agentmem"
@@ -59,24 +67,29 @@ async def recorded_identity(client: WeaviateAsyncClient, name: str) -> ModelIden
     return ModelIdentity(**recorded)
 
 
+async def is_as_made_now(client: WeaviateAsyncClient, name: str, identity: ModelIdentity) -> bool:
+    """Whether the collection is there for ``identity``, with the index that a new one would get."""
+    if not await client.collections.exists(name):
+        return False
+    config = await client.collections.use(name).config.get()
+    graph = (config.vector_config or {})["default"].vector_index_config
+    return (
+        _recorded(config.description) == asdict(identity)
+        and all(getattr(graph, field) == value for field, value in _GRAPH.items())
+        and {(one.name, one.data_type, one.tokenization, one.index_filterable) for one in config.properties}
+        == {(one.name, one.dataType, one.tokenization, one.indexFilterable) for one in _PROPERTIES}
+    )
+
+
 async def _create(client: WeaviateAsyncClient, name: str, identity: ModelIdentity) -> None:
     await client.collections.create(
         name,
         description=json.dumps({_MARK: asdict(identity)}),
-        properties=[*map(_scope_property, SCOPE_FIELDS), _VERSION],
+        properties=list(_PROPERTIES),
         inverted_index_config=Configure.inverted_index(
             index_null_state=False, index_property_length=False, index_timestamps=False
         ),
-        vector_config=Configure.Vectors.self_provided(
-            vector_index_config=Configure.VectorIndex.hnsw(
-                distance_metric=VectorDistances.COSINE,
-                ef_construction=EF_CONSTRUCTION,
-                max_connections=MAX_CONNECTIONS,
-                dynamic_ef_min=EF_SEARCH,
-                dynamic_ef_max=EF_SEARCH,
-                flat_search_cutoff=FLAT_SEARCH_CUTOFF,
-            )
-        ),
+        vector_config=Configure.Vectors.self_provided(vector_index_config=Configure.VectorIndex.hnsw(**_GRAPH)),
     )
 
 
@@ -91,7 +104,10 @@ def _scope_property(name: str) -> Property:
     )
 
 
-_VERSION: Final = Property(name="version", data_type=DataType.INT, index_filterable=False)
+_PROPERTIES: Final = (
+    *map(_scope_property, SCOPE_FIELDS),
+    Property(name="version", data_type=DataType.INT, index_filterable=False),
+)
 
 
 def _recorded(description: str | None) -> dict[str, Any] | None:

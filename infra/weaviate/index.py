@@ -14,7 +14,7 @@ from weaviate.collections.classes.internal import Object
 from weaviate.exceptions import WeaviateInsertManyAllFailedError
 
 from infra.weaviate.checks import check_vectors, named, stands, vector_of
-from infra.weaviate.collection import ensure_collection, recorded_identity
+from infra.weaviate.collection import ensure_collection, is_as_made_now, recorded_identity
 from infra.weaviate.connection import make_client
 from infra.weaviate.doubt import DoubtfulIds
 from infra.weaviate.errors import COMPONENT, refusal, translated
@@ -122,6 +122,11 @@ class VectorIndex:
         """
         async with translated(self._settings.query_timeout_s, "reading the collection"):
             return await recorded_identity(self._connected, self._settings.collection)
+
+    async def is_as_made_now(self, identity: ModelIdentity) -> bool:
+        """Whether the collection is there for this model, with the index that :meth:`ensure` would make now."""
+        async with translated(self._settings.query_timeout_s, "reading the collection"):
+            return await is_as_made_now(self._connected, self._settings.collection, identity)
 
     async def server_version(self) -> str:
         """The version that Weaviate says it is."""

@@ -25,7 +25,7 @@ MEMORIES = 60
 
 
 @pytest.mark.case("crash-{point}", full=["crash-before-upsert", "crash-after-upsert"])
-@pytest.mark.parametrize("point", failpoints.POINTS)
+@pytest.mark.parametrize("point", failpoints.BOUNDARIES)
 async def test_a_worker_dies_at_a_boundary(system: System, case: Case, point: str) -> None:
     """Again and again, each time after some batches more."""
     await publish(system, case.work(poison=0.01).messages(case.scaled(3_000, 500)))

@@ -7,7 +7,6 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from random import Random
 from typing import Any
 
 import httpx
@@ -18,19 +17,18 @@ from aiohttp.test_utils import unused_port
 
 from agentmem.exit_codes import ExitCode
 from agents import failpoints
-from infra.onnx import Embedder
 from infra.postgres import Database
 from infra.postgres.collections import CollectionState, SearchCollection
 from tests.acceptance.command import Agentmem
+from tests.harness.case import Case, stop_cleanly
 from tests.harness.kafka import caught_up, has_members, publish
 from tests.harness.load import progressed, under_load
-from tests.harness.oracle import assert_consistent
 from tests.harness.system import System
 from tests.harness.waiting import eventually
 from tests.harness.workers import WorkerProcess
-from tests.harness.workload import Workload, message, seed
+from tests.harness.workload import message
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 _WITHIN_S = 120
 _KEPT = "the lighthouse keeper collects blue umbrellas"
@@ -115,18 +113,17 @@ def switched(known: dict[str, SearchCollection]) -> bool:
     return any(one.state is CollectionState.RETIRING for one in known.values())
 
 
-async def test_a_rebuild_killed_twice_while_all_goes_on(
-    system: System, embedder: Embedder, database: Database
-) -> None:
-    work = Workload(Random(seed()), embedder.identity.dimension, embedded=0.2)
+@pytest.mark.case("rebuild-killed")
+async def test_a_rebuild_killed_twice_while_all_goes_on(system: System, case: Case, database: Database) -> None:
+    work = case.work(embedded=0.2)
     await publish(system, [message({"request_id": "kept", "op": "add", "user_id": "keeper", "text": _KEPT})])
-    await publish(system, work.messages(3_000))
+    await publish(system, work.messages(case.scaled(6_000, 3_000)))
     workers = [system.start_worker() for _ in range(2)]
     await has_members(system, 2)
     await caught_up(system, _WITHIN_S)
     command = Agentmem(system.folder, system.environment())
     async with searched(system, database) as searches:
-        async with under_load(system, list(work.messages(2_000)), 20):
+        async with under_load(system, list(work.messages(case.scaled(4_000, 2_000))), case.scaled(40, 20)):
             await progressed(system, 100)
             await killed_while(system, database, filling)
             # At an arbitrary moment of it there are two collections, and searches find everything.
@@ -141,17 +138,49 @@ async def test_a_rebuild_killed_twice_while_all_goes_on(
     await caught_up(system, _WITHIN_S)
     [(name, serving)] = (await known(database, system)).items()
     assert (serving.state, orjson.loads(done.out)["collection"]) == (CollectionState.SERVING, name)
-    assert orjson.loads(done.out)["dropped"] == [system.weaviate.collection]
-    await _all_is_there(system, embedder, command, name)
-    assert [await worker.stop() for worker in workers] == [ExitCode.OK] * 2
+    told = orjson.loads(done.out)
+    assert (told["built_before"], told["dropped"]) == (True, [system.weaviate.collection])
+    await _all_is_there(system, case, command, name)
+    await stop_cleanly(*workers)
 
 
-async def test_a_worker_that_sleeps_through_a_rebuild_loses_nothing(
-    system: System, embedder: Embedder, database: Database
+@pytest.mark.case("rebuild-killed-{point}", full=["rebuild-killed-after-switch"])
+@pytest.mark.parametrize("point", failpoints.REBUILT)
+async def test_a_rebuild_killed_when_it_was_as_good_as_done_only_clears_up(
+    system: System, case: Case, database: Database, point: str
 ) -> None:
+    """And the one after that is another rebuild."""
+    await publish(system, case.work(embedded=0.2).messages(case.scaled(3_000, 300)))
+    worker = system.start_worker()
+    await caught_up(system, _WITHIN_S)
+    fault = {failpoints.VARIABLE: f"{point}:1:SIGKILL"}
+    killed = system.start("rebuild", "rebuild", "--keep", "0", environment=fault)
+    assert await killed.ended(_WITHIN_S) == -signal.SIGKILL, killed.tail()
+    [built] = [
+        name for name, one in (await known(database, system)).items() if one.state is CollectionState.SERVING
+    ]
+    assert built != system.weaviate.collection
+    command = Agentmem(system.folder, system.environment())
+
+    done = await asyncio.to_thread(command, "rebuild", "--keep", "0", "--json")
+
+    assert done.code == ExitCode.OK, (done.out, done.err)
+    told = orjson.loads(done.out)
+    assert (told["built_before"], told["collection"], told["filled"]) == (True, built, 0)
+    assert list(await known(database, system)) == [built]
+    await _all_is_there(system, case, command, built)
+    another = await asyncio.to_thread(command, "rebuild", "--keep", "0", "--json")
+    assert another.code == ExitCode.OK, (another.out, another.err)
+    told = orjson.loads(another.out)
+    assert (told["built_before"], told["dropped"]) == (False, [built])
+    assert told["filled"] > 0
+    await stop_cleanly(worker)
+
+
+@pytest.mark.case("rebuild-while-asleep")
+async def test_a_worker_that_sleeps_through_a_rebuild_loses_nothing(system: System, case: Case) -> None:
     """It stopped between reading the rows and writing them, and wakes up when its collection is gone."""
-    work = Workload(Random(seed()), embedder.identity.dimension)
-    await publish(system, work.messages(600))
+    await publish(system, case.work().messages(case.scaled(3_000, 600)))
     sleeper = system.start_worker({"window.max_records": "50"}, {failpoints.VARIABLE: "before-upsert:5:SIGSTOP"})
     await eventually(_asleep(sleeper), _WITHIN_S, "the worker sleeps", sleeper.tail)
     command = Agentmem(system.folder, system.environment())
@@ -161,21 +190,20 @@ async def test_a_worker_that_sleeps_through_a_rebuild_loses_nothing(
     assert done.code == ExitCode.OK, (done.out, done.err)
     sleeper.signal(signal.SIGCONT)
     await caught_up(system, _WITHIN_S)
-    await _all_is_there(system, embedder, command, orjson.loads(done.out)["collection"])
-    assert await sleeper.stop() == ExitCode.OK
+    await _all_is_there(system, case, command, orjson.loads(done.out)["collection"])
+    await stop_cleanly(sleeper)
 
 
-async def test_another_model_while_workers_of_both_write(
-    system: System, embedder: Embedder, database: Database
-) -> None:
+@pytest.mark.case("rebuild-another-model")
+async def test_another_model_while_workers_of_both_write(system: System, case: Case) -> None:
     """Each model's workers write only their own collection; what the others changed, their sweep brings in."""
-    work = Workload(Random(seed()), embedder.identity.dimension, embedded=0.1)
+    work = case.work(embedded=0.1)
     sweeping = {"worker.sweep_interval_s": "1", "worker.sweep_grace_s": "0.5"}
     new = {"AGENTMEM_EMBEDDING_VARIANT": "int8"}
     command = Agentmem(system.folder, system.environment())
     command_of_new = command.with_environment(**new)
     old_worker = system.start_worker(sweeping)
-    await publish(system, work.messages(500))
+    await publish(system, work.messages(case.scaled(1_500, 500)))
     await caught_up(system, _WITHIN_S)
     too_early = system.start_worker(environment=new)
     assert await too_early.ended(_WITHIN_S) == ExitCode.MISCONFIGURED
@@ -196,15 +224,16 @@ async def test_another_model_while_workers_of_both_write(
             return (await asyncio.to_thread(one, "verify", "--settle", "1")).code == ExitCode.OK
 
         await eventually(clean, _WITHIN_S, "nothing is missing", system.logs)
+    await case.judge(system)
 
-    assert await old_worker.stop() == ExitCode.OK
+    await stop_cleanly(old_worker)
     dropped = await asyncio.to_thread(command_of_new, "rebuild", "--drop-other-models", "--json")
     assert orjson.loads(dropped.out)["dropped"] == [system.weaviate.collection]
     await publish(system, work.messages(100))
     await caught_up(system, _WITHIN_S)
     assert (await asyncio.to_thread(command_of_new, "verify", "--settle", "1")).code == ExitCode.OK
     assert (await asyncio.to_thread(command, "verify")).code == ExitCode.MISCONFIGURED
-    assert await new_worker.stop() == ExitCode.OK
+    await stop_cleanly(new_worker)
 
 
 def _asleep(worker: WorkerProcess) -> Callable[[], Any]:
@@ -222,9 +251,9 @@ def _more(searches: Searches, count: int) -> Callable[[], Any]:
     return more
 
 
-async def _all_is_there(system: System, embedder: Embedder, command: Agentmem, collection: str) -> None:
+async def _all_is_there(system: System, case: Case, command: Agentmem, collection: str) -> None:
     """The oracle holds for the new collection, and the verification finds nothing."""
     weaviate = system.weaviate.model_copy(update={"collection": collection})
-    print(await assert_consistent(replace(system, weaviate=weaviate), embedder))
+    await case.judge(replace(system, weaviate=weaviate))
     verified = await asyncio.to_thread(command, "verify", "--json", "--settle", "1")
     assert verified.code == ExitCode.OK, (verified.out, verified.err)

@@ -76,17 +76,17 @@ async def objects(both: Projection) -> int:
 async def test_what_was_interrupted_goes_on_or_is_given_up(both: Projection) -> None:
     await add(both, _COUNT)
     with pytest.raises(StoppedError):
-        await Rebuild(both, 0, stops_after_a_page).run()
+        await Rebuild(both, "ann", 0, stops_after_a_page).run()
     assert await states(both) == [CollectionState.SERVING, CollectionState.BUILDING]
     await add(both, 1)  # is written to both
 
-    given_up = await Rebuild(both, 0, ignore).abandon()
+    given_up = await Rebuild(both, "ann", 0, ignore).abandon()
     assert (len(given_up.dropped), await states(both)) == (1, [CollectionState.SERVING])
     assert await objects(both) == _COUNT + 1
 
     with pytest.raises(StoppedError):
-        await Rebuild(both, 0, stops_after_a_page).run()
-    done = await Rebuild(both, 0, ignore).run()
+        await Rebuild(both, "ann", 0, stops_after_a_page).run()
+    done = await Rebuild(both, "ann", 0, ignore).run()
     assert 0 < done.filled < _COUNT + 1  # the first page was there
     assert (done.dropped, await states(both)) == ([both.index.collection], [CollectionState.SERVING])
     assert await objects(both) == _COUNT + 1
@@ -108,9 +108,9 @@ async def test_what_was_killed_while_it_gave_up_is_cleared_up_and_can_be_built(
     collections.advance(left, CollectionState.BUILDING, CollectionState.DROPPING)  # killed here
 
     if again:
-        assert (await Rebuild(both, 0, ignore).abandon()).dropped == [left]
+        assert (await Rebuild(both, "ann", 0, ignore).abandon()).dropped == [left]
         assert await states(both) == [CollectionState.SERVING]
-    done = await Rebuild(both, 0, ignore).run()
+    done = await Rebuild(both, "ann", 0, ignore).run()
 
     assert (done.filled, done.switched) == (3, True)
     assert left not in [one.name for one in collections.of(base)]
@@ -121,13 +121,13 @@ async def test_what_was_killed_while_it_gave_up_is_cleared_up_and_can_be_built(
 async def test_a_collection_that_weaviate_lost_meanwhile_is_filled_from_the_beginning(both: Projection) -> None:
     await add(both, _COUNT)
     with pytest.raises(StoppedError):
-        await Rebuild(both, 0, stops_after_a_page).run()
+        await Rebuild(both, "ann", 0, stops_after_a_page).run()
     for known in both.database.collections.of(both.index.collection):
         await both.index.at(known.name).drop()
     with pytest.raises(StoreUnavailableError):
         await (await both.projecting.serving()).versions([uuid4()])
 
-    done = await Rebuild(both, 0, ignore).run()
+    done = await Rebuild(both, "ann", 0, ignore).run()
 
     assert done.filled == _COUNT
     assert await objects(both) == _COUNT
@@ -136,9 +136,9 @@ async def test_a_collection_that_weaviate_lost_meanwhile_is_filled_from_the_begi
 async def test_a_second_one_that_knows_nothing_of_the_first_does_no_harm(both: Projection) -> None:
     """Only one runs at a time, as long as its connection holds: here it did not."""
     await add(both, _COUNT)
-    first, second = Rebuild(both, 0, ignore), Rebuild(both, 0, ignore)
+    first, second = Rebuild(both, "ann", 0, ignore), Rebuild(both, "ann", 0, ignore)
     results = await asyncio.gather(first.run(), second.run(), return_exceptions=True)
     assert not [result for result in results if isinstance(result, BaseException)], results
-    await Rebuild(both, 0, ignore).run()
+    await Rebuild(both, "ann", 0, ignore).run()
     assert (await states(both)).count(CollectionState.SERVING) == 1
     assert await objects(both) == _COUNT
