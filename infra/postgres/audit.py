@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from infra.postgres.engine import Connect
 from infra.postgres.tables import audit
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ table cannot write them into too few collections. See ``agents.maintenance.rebui
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,10 +19,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from infra.postgres import audit
 from infra.postgres.audit import AuditEntry
+from infra.postgres.engine import Connect
 from infra.postgres.tables import search_collections as table
 from schemas.problems import MisconfiguredError
-
-Connect = Callable[..., AbstractContextManager[Connection]]
 
 
 class CollectionState(StrEnum):
