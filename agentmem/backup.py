@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -69,7 +70,7 @@ class Manifest(BaseModel):
 
 
 def tools(settings: PostgresSettings) -> Tools:
-    """pg_dump and pg_restore: those of the local stack's package, or from PATH."""
+    """pg_dump and pg_restore: from PATH, or those of the local stack's package."""
     try:
         return Tools(settings, [binaries()])
     except LocalStackError:
@@ -87,11 +88,15 @@ async def position(settings: KafkaSettings) -> KafkaPart:
     )
 
 
+def check_new(folder: Path) -> None:
+    """Raises ``CommandError`` when the folder is there."""
+    if folder.exists():
+        raise CommandError(f"{folder} exists: a backup goes into a new folder", ExitCode.USAGE)
+
+
 def write(folder: Path, kafka: KafkaPart, postgres: Tools) -> Manifest:
     """Dump into ``folder``, which appears when all is in it; what an interrupted one left is removed."""
     partial = folder.with_name(f"{folder.name}.partial")
-    if folder.exists():
-        raise CommandError(f"{folder} exists: a backup goes into a new folder", ExitCode.USAGE)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(mode=0o700, parents=True)
     created_at = datetime.now(UTC)
@@ -132,10 +137,10 @@ def read(folder: Path) -> Manifest:
     return manifest
 
 
-def restore_postgres(folder: Path, manifest: Manifest, postgres: Tools, *, replace: bool) -> None:
-    """Fill the database."""
+def restore_postgres(folder: Path, manifest: Manifest, postgres: Tools, *, replace: bool) -> Mapping[str, int]:
+    """Fill the database; returns how many rows of each table it held before."""
     part = manifest.postgres
-    postgres.restore(folder / _DUMP, Dumped(part.server, part.revision, part.rows), replace=replace)
+    return postgres.restore(folder / _DUMP, Dumped(part.server, part.revision, part.rows), replace=replace)
 
 
 async def restore_position(settings: KafkaSettings, manifest: Manifest) -> dict[int, int]:

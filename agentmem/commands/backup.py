@@ -18,9 +18,9 @@ from agentmem.invocation import Invocation, pass_invocation
 def backup(invocation: Invocation, /, folder: Path, dry_run: bool, as_json: bool) -> None:
     """Write a backup into FOLDER: a dump of Postgres, and where the workers were before it.
 
-    Everything goes on meanwhile. It needs pg_dump of the server's version or newer: that of the local stack's
-    package, or from PATH. FOLDER appears when it is complete. It holds every memory and the hashes of all API
-    keys: keep it as safe as the database.
+    Everything goes on meanwhile. It needs pg_dump of the server's version or newer, from PATH or the local
+    stack's package; the image agentmem-operator has it. FOLDER appears when it is complete. It holds every
+    memory and the hashes of all API keys: keep it as safe as the database. The audit has who made it.
 
     \b
     Examples:
@@ -28,10 +28,12 @@ def backup(invocation: Invocation, /, folder: Path, dry_run: bool, as_json: bool
       agentmem backup /backups/2026-01-31 --json | jq .postgres.rows.memories
     """
     from agentmem import backup as backups
+    from agentmem import backup_audit as audit
     from agentmem.output import show_json
     from agentmem.progress import progress_bar
 
     settings = invocation.client_settings()
+    backups.check_new(folder)
     tools = backups.tools(settings.postgres)
     position = asyncio.run(backups.position(settings.kafka))
     if dry_run:
@@ -39,7 +41,9 @@ def backup(invocation: Invocation, /, folder: Path, dry_run: bool, as_json: bool
         return
     with progress_bar() as progress:
         progress.add_task("dumping Postgres", total=None)
+        audit.backup_starts(settings.postgres, folder)
         manifest = backups.write(folder, position, tools)
+        audit.backed_up(settings.postgres, folder, manifest)
     if as_json:
         show_json(manifest.model_dump(mode="json"))
     else:

@@ -30,7 +30,8 @@ def restore(
 
     All workers and gateways must be stopped. In the Kafka cluster of the backup the workers then read on from
     where they were at that time, so nothing that came later is lost; in another one from the first record. When
-    it is interrupted, start it again with --replace.
+    it is interrupted, start it again with --replace. The audit, too, is that of the backup; the restore stands
+    in it.
 
     API keys and webhooks' secrets are those of the backup: what was revoked or rotated since is valid again, so
     revoke and rotate it once more. Logins are in no backup: their refresh tokens end.
@@ -41,6 +42,7 @@ def restore(
       agentmem restore /backups/2026-01-31
     """
     from agentmem import backup as backups
+    from agentmem import backup_audit as audit
     from agentmem.output import note, show_json
     from agentmem.progress import progress_bar
     from streams.inspection import read_group
@@ -60,7 +62,8 @@ def restore(
         raise CommandError(f"the group {settings.kafka.group} has {members} members: stop all workers first")
     with progress_bar() as progress:
         progress.add_task("filling Postgres", total=None)
-        backups.restore_postgres(folder, manifest, tools, replace=replace)
+        replaced = backups.restore_postgres(folder, manifest, tools, replace=replace)
+        audit.restored(settings.postgres, folder, manifest, replaced)
     offsets = asyncio.run(backups.restore_position(settings.kafka, manifest))
     refused = 0 if no_rebuild else asyncio.run(_rebuilt(settings))
     if as_json:

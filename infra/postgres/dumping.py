@@ -49,13 +49,13 @@ class Dumped:
 
 
 class Tools:
-    """pg_dump and pg_restore, no older than the server, as they must be: from ``folders``, or from PATH."""
+    """pg_dump and pg_restore, no older than the server, as they must be: from PATH, or from ``folders``."""
 
     def __init__(self, settings: PostgresSettings, folders: Sequence[Path]) -> None:
         self._settings = settings
         with _engine(settings) as engine, translated(), engine.connect() as connection:
             major = connection.execute(_MAJOR).scalar_one()
-        found = [*folders, *([Path(path).parent] if (path := shutil.which("pg_dump")) else [])]
+        found = [*([Path(path).parent] if (path := shutil.which("pg_dump")) else []), *folders]
         for folder in found:
             if (folder / "pg_dump").exists() and (folder / "pg_restore").exists() and _major(folder) >= major:
                 self._folder = folder
@@ -63,7 +63,8 @@ class Tools:
         seen = ", ".join(f"{folder} ({_major(folder)})" for folder in found) or "none"
         raise MisconfiguredError(
             f"The server is Postgres {major}: pg_dump and pg_restore {major} or newer are needed. Found: {seen}. "
-            "Install the client programs of that version and put them on PATH."
+            "Install the client programs of that version and put them on PATH; of our images agentmem-operator "
+            "has them."
         )
 
     def dump(self, file: Path) -> Dumped:
@@ -89,18 +90,19 @@ class Tools:
                 )
         return Dumped(server, revision, rows)
 
-    def restore(self, file: Path, dumped: Dumped, *, replace: bool) -> None:
+    def restore(self, file: Path, dumped: Dumped, *, replace: bool) -> Mapping[str, int]:
         """Make the tables as they were, fill them, and migrate them to this version.
 
-        Raises ``MisconfiguredError`` when there are rows already and they are not to be replaced, and for the dump
-        of a later version.
+        Returns the rows that there were before. Raises ``MisconfiguredError`` when there are some and they are not
+        to be replaced, and for the dump of a later version.
         """
         known = status(self._settings)
         if dumped.revision not in (*known.applied, *known.missing):
             raise MisconfiguredError(f"The dump is of a later version (schema {dumped.revision}).")
         with _engine(self._settings) as engine:
             with translated(), engine.connect() as connection:
-                filled = [table for table, rows in count_rows(connection).items() if rows]
+                before = count_rows(connection)
+            filled = [table for table, rows in before.items() if rows]
             if filled and not replace:
                 raise MisconfiguredError(f"The database is not empty (there are rows in {', '.join(filled)}).")
             if known.applied:
@@ -113,6 +115,7 @@ class Tools:
         if rows != dict(dumped.rows):
             raise MisconfiguredError(f"The restored rows are not the dump's: {rows}, not {dumped.rows}.")
         upgrade(self._settings)
+        return before
 
     def _run(self, program: str, *arguments: str) -> None:
         address, password = without_password(self._settings.dsn.get_secret_value())

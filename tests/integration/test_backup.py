@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,11 +21,13 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from agentmem.actor import actor
 from agentmem.backup import tools
+from agentmem.backup_audit import backup_starts
 from agentmem.exit_codes import ExitCode
 from infra.postgres import Database, PostgresSettings
 from infra.postgres.engine import make_engine
-from infra.postgres.migrate import upgrade
+from infra.postgres.migrate import downgrade, upgrade
 from schemas.memories import Memory
 from tests.acceptance.command import Agentmem, Result
 from tests.contract.test_wall import fill, rows
@@ -68,6 +72,14 @@ def stand(system: System) -> dict[UUID, tuple[object, ...]]:
         id: (one.scope, one.text, one.version, one.metadata, one.name, one.deleted_at is None, one.vector)
         for id, one in found.items()
     }
+
+
+def audited(system: System, folder: Path) -> list[tuple[str, dict[str, Any]]]:
+    """What the audit has of this backup: in each entry the actor is a user of this machine."""
+    with closing(Database(system.postgres)) as database:
+        found = database.audit.of([str(folder.resolve())])
+    assert {entry.actor for entry in found} <= {actor()}
+    return [(entry.action, dict(entry.detail)) for entry in found]
 
 
 async def test_a_loss_of_postgres_and_weaviate_is_made_good(system: System, empty: System, tmp_path: Path) -> None:
@@ -143,8 +155,16 @@ async def test_into_another_kafka_and_what_is_refused(system: System, empty: Sys
     folder = tmp_path / "backup"
     assert (await call(system, "backup", str(folder))).code == ExitCode.OK
     assert (await call(system, "backup", str(folder))).code == ExitCode.USAGE  # never over another one
+    assert (await call(system, "backup", str(folder), "--dry-run")).code == ExitCode.USAGE
     shown = await call(empty, "restore", str(folder), "--dry-run", "--json")
-    assert orjson.loads(shown.out)["postgres"]["rows"]["memories"] == len(stand(system))
+    manifest = orjson.loads(shown.out)
+    rows = manifest["postgres"]["rows"]
+    assert rows["memories"] == len(stand(system))
+    made = {name: manifest["postgres"][name] for name in ("sha256", "revision", "rows")}
+    [(started, nothing), (finished, detail)] = audited(system, folder)
+    assert (started, nothing, finished) == ("backup.start", {}, "backup.finish")
+    assert datetime.fromisoformat(detail.pop("created_at")) == datetime.fromisoformat(manifest["created_at"])
+    assert detail == made
 
     not_empty = await call(system, "restore", str(folder))
     assert (not_empty.code, "not empty" in not_empty.err) == (ExitCode.MISCONFIGURED, True)
@@ -155,11 +175,19 @@ async def test_into_another_kafka_and_what_is_refused(system: System, empty: Sys
     assert (wrong.code, "checksum" in wrong.err) == (ExitCode.FAILED, True)
     assert stand(empty) == {}
 
+    held: dict[str, int] = {}
     for more in ((), ("--replace",)):
         restored = await call(empty, "restore", str(folder), *more)
         assert restored.code == ExitCode.OK, restored.err
         assert stand(empty) == stand(system)
         assert (await call(empty, "verify", "--settle", "0.5")).code == ExitCode.OK
+        # What the backup had of its own, and what was done with it.
+        [(started, _), (done, detail)] = audited(empty, folder)
+        assert (started, done) == ("backup.start", "restore")
+        assert {name: detail[name] for name in made} == made
+        assert detail["replaced"] == held
+        # The restore, and the rebuild: started, switched, the old one dropped, finished.
+        held = {table: count for table, count in rows.items() if count} | {"audit": rows["audit"] + 5}
     assert set((await committed(empty)).values()) == {0}
 
     again = empty.start_worker()
@@ -169,6 +197,19 @@ async def test_into_another_kafka_and_what_is_refused(system: System, empty: Sys
     assert (await call(empty, "verify", "--settle", "1")).code == ExitCode.OK
     assert await again.stop() == ExitCode.OK
     drop_collections(empty.weaviate)
+
+
+def test_a_schema_of_before_the_audit_is_backed_up_without_an_entry(
+    postgres_settings: PostgresSettings, tmp_path: Path
+) -> None:
+    """As before the upgrade to the version that has it."""
+    downgrade(postgres_settings, "0004")
+    backup_starts(postgres_settings, tmp_path)
+    assert "audit" not in tools(postgres_settings).dump(tmp_path / "dump").rows
+    upgrade(postgres_settings)
+    backup_starts(postgres_settings, tmp_path)
+    with closing(Database(postgres_settings)) as database:
+        assert len(database.audit.of([str(tmp_path.resolve())])) == 1
 
 
 def test_by_an_owner_that_is_no_superuser(postgres_settings: PostgresSettings, tmp_path: Path) -> None:
