@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from infra.postgres import audit
@@ -22,6 +22,9 @@ from infra.postgres.audit import AuditEntry
 from infra.postgres.engine import Connect
 from infra.postgres.tables import search_collections as table
 from schemas.problems import MisconfiguredError
+
+# Made once: each batch asks it.
+_KNOWN: Final = select(table).where(table.c.base == bindparam("base")).order_by(table.c.created_at, table.c.name)
 
 
 class CollectionState(StrEnum):
@@ -191,8 +194,7 @@ class Collections:
 
 def collections_of(connection: Connection, base: str) -> list[SearchCollection]:
     """All collections of an index, oldest first."""
-    statement = select(table).where(table.c.base == base).order_by(table.c.created_at, table.c.name)
-    return [_collection(row) for row in connection.execute(statement)]
+    return [_collection(row) for row in connection.execute(_KNOWN, {"base": base})]
 
 
 def _advance(

@@ -31,6 +31,7 @@ from schemas.scope import ENTITY_FIELDS, Scope
 
 RequestKey = tuple[str, str]
 
+_NOW: Final = select(func.clock_timestamp())
 # Arrays, not a parameter for each: the statements stay the same whatever their number.
 _KEYS: Final = func.unnest(bindparam("projects", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Text)))
 _WANTED: Final = select(_KEYS.table_valued("project", "request_id").render_derived())
@@ -90,7 +91,7 @@ class Transaction:
 
     def now(self) -> datetime:
         """The database's clock. Ask after locking, so that a memory's later version is also later in time."""
-        now: datetime = self._connection.execute(select(func.clock_timestamp())).scalar_one()
+        now: datetime = self._connection.execute(_NOW).scalar_one()
         return now
 
     def outcomes(self, keys: Iterable[RequestKey]) -> dict[RequestKey, RequestOutcome]:
