@@ -35,10 +35,11 @@ def manifests() -> list[dict[str, Any]]:
 
 
 def workloads() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each Deployment and Job with its pod's spec."""
+    """Each Deployment, Job and CronJob with its pod's spec."""
     for manifest in manifests():
-        if manifest["kind"] in ("Deployment", "Job"):
-            yield manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]
+        if manifest["kind"] in ("Deployment", "Job", "CronJob"):
+            spec = manifest["spec"]
+            yield manifest["metadata"]["name"], spec.get("jobTemplate", {"spec": spec})["spec"]["template"]["spec"]
 
 
 def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:

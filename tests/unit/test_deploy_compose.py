@@ -21,6 +21,7 @@ from tests.unit.deploy_files import COMPOSE_FILE, DEPLOY, ROOT, compose, named_v
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]
 JOBS = {"model", "migrate", "topics"}
+ON_DEMAND = {"operator"}
 OURS = {"worker", "gateway", "migrate", "topics"}
 PUBLISHED = {"gateway", "prometheus", "grafana"}
 SCHEMA_MODULE = "github.com/compose-spec/compose-go/v2@v2.16.2"
@@ -56,6 +57,8 @@ def test_versions_are_those_of_the_local_stack() -> None:
     assert re.fullmatch(rf"postgres:{versions.POSTGRES_MAJOR}\.\d+", images["postgres"])
     assert {images[name] for name in OURS} == {f"agentmem:{agentmem.__version__}"}
     assert images["model"] == f"agentmem-model:{agentmem.__version__}"
+    assert images["operator"] == f"agentmem-operator:{agentmem.__version__}"
+    assert SERVICES["operator"]["build"]["args"] == {"POSTGRES": str(versions.POSTGRES_MAJOR)}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -66,10 +69,12 @@ def test_every_image_is_pinned(name: str) -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_has_limits_and_a_restart_policy(name: str) -> None:
     assert set(SERVICES[name]["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
-    assert SERVICES[name]["restart"] == ("on-failure:10" if name in JOBS else "unless-stopped")
+    others = "no" if name in ON_DEMAND else "unless-stopped"
+    assert SERVICES[name]["restart"] == ("on-failure:10" if name in JOBS else others)
+    assert ("profiles" in SERVICES[name]) == (name in ON_DEMAND)
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - JOBS))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - JOBS - ON_DEMAND))
 def test_every_service_that_stays_has_a_health_check(name: str) -> None:
     assert {"test", "interval", "timeout", "retries", "start_period"} <= set(SERVICES[name]["healthcheck"])
 
@@ -84,7 +89,7 @@ def test_a_service_waits_for_health_and_for_the_end_of_jobs(name: str) -> None:
 def test_no_service_may_gain_rights(name: str) -> None:
     assert SERVICES[name]["cap_drop"] == ["ALL"]
     assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
-    assert name not in OURS or SERVICES[name]["read_only"]
+    assert name not in OURS | ON_DEMAND or SERVICES[name]["read_only"]
 
 
 def test_only_the_doors_are_published_and_on_loopback() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from infra.deploy.image_size import BUDGET, MB, sizes
+from infra.local import versions
 from tests.unit.deploy_files import DEPLOY, DOCKERFILE, ROOT, named_variables, variables
 from tests.unit.tiny_model import make_model
 
@@ -56,6 +57,16 @@ def test_it_runs_as_nobody_from_the_locks_alone() -> None:
     assert 'ENTRYPOINT ["agentmem"]' in runtime
     installs = re.findall(r"\bpip (?:--python \S+ )?install .*", TEXT)
     assert all("--require-hashes" in line or "--no-deps wheels/" in line for line in installs)
+
+
+def test_an_operator_has_the_client_programs_of_the_servers_version() -> None:
+    operator = TEXT.split("AS operator")[1]
+    assert re.findall(r"^ARG POSTGRES=(\d+)$", operator, re.MULTILINE) == [str(versions.POSTGRES_MAJOR)]
+    assert re.findall(r"^USER (\S+)$", operator, re.MULTILINE) == ["0:0", "10001:10001"]
+
+
+def test_what_serves_is_built_without_a_target() -> None:
+    assert TEXT.splitlines()[-1] == "FROM runtime"
 
 
 def test_what_builds_is_as_the_tests_have_it() -> None:
