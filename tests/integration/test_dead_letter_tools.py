@@ -25,7 +25,7 @@ from tests.harness.systems import new_system
 from tests.harness.waiting import eventually
 from tests.harness.workload import message
 
-WITHIN_S = 90
+WITHIN_S = 180
 NASTY = b'{"op":"add", \x1b[31m \xff\xfe'
 HEADERS = (("mine", b"\x00\xff"), ("mine", b""), ("traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"))
 
@@ -181,10 +181,8 @@ async def test_what_no_request_can_be_read_from_is_edited(system: System, dlq: A
     [memory] = (await observe(system)).rows.values()
     assert (memory.text, memory.scope.user_id) == ("text of cut", "bob")
     # The edit gave it another scope, so it is keyed by that.
-    assert [record.key for record in await read_topic(system, system.topics.requests)] == [
-        b"default/user:alice",
-        b"default/user:bob",
-    ]
+    keys = [record.key for record in await read_topic(system, system.topics.requests)]
+    assert sorted(keys, key=str) == [b"default/user:alice", b"default/user:bob"]
 
 
 async def test_an_id_that_stands_for_another_request_needs_another_id(system: System, dlq: Agentmem) -> None:

@@ -7,7 +7,7 @@ import json
 import signal
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,10 +15,12 @@ from uuid import uuid4
 
 import orjson
 import psycopg2
+import psycopg2.extensions
 import pytest
 
 from agentmem.exit_codes import ExitCode
 from infra.postgres import Database
+from infra.postgres.forgetting import CHUNK
 from infra.postgres.webhook_queue import Attempt, Queued
 from infra.webhooks import new_secret
 from infra.webhooks.payload import payload
@@ -29,6 +31,7 @@ from schemas.redaction import REDACTED
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
 from tests.acceptance.command import Agentmem
+from tests.harness.databases import lock_waits
 from tests.harness.kafka import Message, caught_up, publish, read_topic
 from tests.harness.observed import observe
 from tests.harness.system import System
@@ -36,7 +39,7 @@ from tests.harness.systems import new_system
 from tests.harness.waiting import eventually
 from tests.harness.workload import message
 
-WITHIN_S = 120
+WITHIN_S = 180
 DIMENSION = 384
 SECRET = "zebra-in-pyjamas"
 
@@ -66,45 +69,28 @@ def vector() -> list[float]:
     return [0.25] * DIMENSION
 
 
+@contextmanager
+def connected(system: System) -> Iterator[psycopg2.extensions.cursor]:
+    """A transaction of its own, which is rolled back."""
+    with closing(psycopg2.connect(system.postgres.dsn.get_secret_value())) as connection:
+        yield connection.cursor()
+
+
 def dump(system: System) -> str:
     """Every row of every table, as text."""
-    connection = psycopg2.connect(system.postgres.dsn.get_secret_value())
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-            tables = [name for (name,) in cursor.fetchall()]
-            rows = []
-            for table in tables:
-                cursor.execute(f'SELECT one::text FROM "{table}" AS one')
-                rows += [f"{table}: {row}" for (row,) in cursor.fetchall()]
-            return "\n".join(rows)
-    finally:
-        connection.close()
-
-
-def waits_for_a_lock(system: System) -> bool:
-    """Whether somebody waits for an advisory lock in this database."""
-    connection = psycopg2.connect(system.postgres.dsn.get_secret_value())
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
-                " WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
-            )
-            [(count,)] = cursor.fetchall()
-            return bool(count)
-    finally:
-        connection.close()
+    with connected(system) as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        rows = []
+        for (table,) in cursor.fetchall():
+            cursor.execute(f'SELECT one::text FROM "{table}" AS one')
+            rows += [f"{table}: {row}" for (row,) in cursor.fetchall()]
+        return "\n".join(rows)
 
 
 def pending_bodies(system: System) -> list[dict[str, Any]]:
-    connection = psycopg2.connect(system.postgres.dsn.get_secret_value())
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT body FROM webhook_deliveries WHERE status = 'pending' ORDER BY id")
-            return [json.loads(body) for (body,) in cursor.fetchall()]
-    finally:
-        connection.close()
+    with connected(system) as cursor:
+        cursor.execute("SELECT body FROM webhook_deliveries WHERE status = 'pending' ORDER BY id")
+        return [json.loads(body) for (body,) in cursor.fetchall()]
 
 
 async def send(system: System, *requests: dict[str, Any]) -> None:
@@ -155,6 +141,10 @@ async def test_nothing_of_a_person_is_left(system: System, agentmem: Agentmem, d
     database.accept(MemoryRequest.model_validate(request("lost", text=SECRET)))
     assert dump(system).count(SECRET) > 20
 
+    async def everywhere() -> bool:
+        return all(database.forgetting.remaining(Scope("default", "alice")).values())
+
+    await eventually(everywhere, WITHIN_S, "the webhooks' queue holds it too", system.logs)
     planned = json.loads(agentmem("forget", "--user", "alice", "--dry-run", "--json").out)
     assert all(planned["rows"].values()), planned
     assert agentmem("forget", "--user", "alice").code == ExitCode.USAGE
@@ -206,9 +196,7 @@ async def test_nothing_of_a_person_is_left(system: System, agentmem: Agentmem, d
     assert not any(json.loads(repeated.out)["rows"].values())
 
 
-async def test_what_is_still_in_the_log_is_forgotten_too(
-    system: System, agentmem: Agentmem, database: Database
-) -> None:
+async def test_what_is_still_in_the_log_is_forgotten_too(system: System, agentmem: Agentmem) -> None:
     """The agent's memories are keyed by their users: they lie in all partitions, before and after its delete."""
     texts = [
         request(
@@ -234,18 +222,22 @@ async def test_killed_on_the_way_it_is_finished_by_the_next(
     system: System, agentmem: Agentmem, database: Database
 ) -> None:
     system.start_worker()
-    count, scope = 2_500, Scope("default", "alice")
+    count, scope, dsn = 2_500, Scope("default", "alice"), system.postgres.dsn.get_secret_value()
     vectors = [vector() for _ in range(count)]
     await send(system, *(request(f"r{n}", text=f"{SECRET} {n}", vector=one) for n, one in enumerate(vectors)))
-    with agentmem.running("forget", "--user", "alice", "--yes") as forgetting:
+    # Whoever holds a row of the history holds up its redaction.
+    with agentmem.running("forget", "--user", "alice", "--yes") as forgetting, connected(system) as holder:
+        holder.execute("SELECT FROM memory_history ORDER BY memory_id DESC LIMIT 1 FOR UPDATE")
 
-        async def deleted() -> bool:
+        async def redacting() -> bool:
             assert forgetting.process.poll() is None, forgetting.lines
-            return not database.forgetting.live(scope)
+            return not database.forgetting.live(scope) and "transactionid" in lock_waits(dsn)
 
-        await eventually(deleted, WITHIN_S, "the memories are deleted", system.logs)
+        await eventually(redacting, WITHIN_S, "it is in the middle of redacting", system.logs)
         forgetting.process.send_signal(signal.SIGKILL)
         forgetting.process.wait()
+    assert dump(system).count(REDACTED) > CHUNK
+    assert SECRET in dump(system)
     assert not database.audit.of(["forget/default"])
     done = agentmem("forget", "--user", "alice", "--yes", "--json")
     assert done.code == ExitCode.OK, done.err
@@ -257,9 +249,14 @@ async def test_killed_on_the_way_it_is_finished_by_the_next(
 async def test_a_delivery_that_is_repeated_meanwhile_brings_nothing_back(
     system: System, database: Database
 ) -> None:
-    scope, memory = Scope("default", "alice"), memory_id("default", "r1", 0)
-    system.start_worker()
+    scope, memory, dsn = (
+        Scope("default", "alice"),
+        memory_id("default", "r1", 0),
+        system.postgres.dsn.get_secret_value(),
+    )
+    worker = system.start_worker()
     await send(system, request("r1", text=SECRET), request("d", "delete", memory_id=str(memory)))
+    assert await worker.stop() == ExitCode.OK  # it would deliver, too
     hook = database.webhooks.create(
         "default", name="w", url="https://x.example/", event_types=["memory_add"], secret=new_secret(), ids={}
     )
@@ -279,7 +276,7 @@ async def test_a_delivery_that_is_repeated_meanwhile_brings_nothing_back(
             database.forgetting.redact("default", [memory])
             redactions.append(pool.submit(database.forgetting.redact_requests, scope))
             deadline = monotonic() + WITHIN_S
-            while not redactions[0].done() and not waits_for_a_lock(system):
+            while not redactions[0].done() and "advisory" not in lock_waits(dsn):
                 assert monotonic() < deadline
             return payload(decode_event(event.key.encode(), event.body, event.headers()))
 
@@ -291,7 +288,6 @@ async def test_a_delivery_that_is_repeated_meanwhile_brings_nothing_back(
 
 
 def test_without_a_worker_it_says_so(system: System, agentmem: Agentmem) -> None:
-
     asyncio.run(publish(system, [Message(b"k", orjson.dumps(request(str(uuid4()), text="x")))]))
     done = agentmem("forget", "--user", "alice", "--yes", "--timeout", "1")
     assert done.code == ExitCode.UNAVAILABLE

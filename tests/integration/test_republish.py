@@ -27,7 +27,7 @@ from tests.harness.system import System
 from tests.harness.systems import new_system
 from tests.harness.waiting import eventually
 
-WITHIN_S = 90
+WITHIN_S = 180
 
 
 @pytest.fixture
