@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from aiohttp.test_utils import unused_port
 
 from infra.postgres import Database, PostgresSettings
 from infra.weaviate import WeaviateSettings
@@ -24,12 +25,11 @@ def agentmem(tmp_path: Path, clean_environment: dict[str, str]) -> Agentmem:
 
 
 @pytest.fixture
-def closed_port() -> int:
-    """A port of this machine on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def closed_port() -> Iterator[int]:
+    """A port of this machine on which nothing listens, nor can."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture
@@ -50,14 +50,13 @@ def configured(
     postgres_settings: PostgresSettings,
     weaviate_settings: WeaviateSettings,
     model_dir: Path,
-    closed_port: int,
 ) -> Agentmem:
     """The command with everything that a worker and a gateway need, and an API key; neither runs."""
     database = Database(postgres_settings)
     database.create_project("default")
     token = database.create_api_key("default", "acceptance")
     database.close()
-    api_key = weaviate_settings.api_key
+    api_key, port = weaviate_settings.api_key, unused_port()
     return with_kafka.with_environment(
         AGENTMEM_POSTGRES_DSN=postgres_settings.dsn.get_secret_value(),
         AGENTMEM_WEAVIATE_URL=weaviate_settings.url,
@@ -65,8 +64,8 @@ def configured(
         AGENTMEM_WEAVIATE_COLLECTION=weaviate_settings.collection,
         AGENTMEM_WEAVIATE_API_KEY=api_key.get_secret_value() if api_key else "",
         AGENTMEM_EMBEDDING_MODEL=str(model_dir),
-        AGENTMEM_GATEWAY_PORT=str(closed_port),
-        AGENTMEM_URL=f"http://127.0.0.1:{closed_port}",
+        AGENTMEM_GATEWAY_PORT=str(port),
+        AGENTMEM_URL=f"http://127.0.0.1:{port}",
         AGENTMEM_API_KEY=token,
     )
 

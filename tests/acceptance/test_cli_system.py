@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import time
 
 from agentmem.exit_codes import ExitCode
 from tests.acceptance.command import TIMEOUT_S, Agentmem, Running
+from tests.harness.gateways import has_streams
 
 CHAT = b"""{"role": "user", "name": "Alice", "content": "I moved to Lisbon last spring."}
 {"role": "assistant", "content": "How is the new job?"}
@@ -65,6 +67,7 @@ def test_the_way_of_a_conversation(system: Agentmem) -> None:
     """Imported, searched, audited, followed, and imported again without a change."""
     (system.folder / "chat.jsonl.gz").write_bytes(gzip.compress(CHAT))
     with system.running("tail", "--user", "alice") as tail:
+        asyncio.run(has_streams(system.environment["AGENTMEM_URL"], 1))
         first = system("import", "chat.jsonl.gz", "--user", "alice", "--wait", "--json")
         assert first.code == ExitCode.OK, first.err
         summary = json.loads(first.out)

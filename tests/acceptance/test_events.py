@@ -6,8 +6,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
+import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.admin import NewTopic
 
 from agentmem.exit_codes import ExitCode
 from schemas.events import EventType
@@ -45,16 +46,21 @@ async def publish(settings: KafkaSettings, numbers: range, user: str = "alice", 
             )
 
 
-async def keep_producers_times(settings: KafkaSettings) -> None:
-    """As a topic of our making, but with the times that records bring."""
-    async with admin_client(settings) as admin:
-        configs = {"message.timestamp.type": "CreateTime"}
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, Topics.of(settings).events, configs)])
+@pytest.fixture
+async def producers_times(kafka_settings: KafkaSettings) -> None:
+    """The topic of the events is there already, and keeps the times that records bring."""
+    topic = NewTopic(
+        name=Topics.of(kafka_settings).events,
+        num_partitions=kafka_settings.partitions,
+        replication_factor=1,
+        topic_configs={"message.timestamp.type": "CreateTime"},
+    )
+    async with admin_client(kafka_settings) as admin:
+        await admin.create_topics([topic])
 
 
-async def test_what_is_read(with_kafka: Agentmem, kafka_settings: KafkaSettings) -> None:
+async def test_what_is_read(producers_times: None, with_kafka: Agentmem, kafka_settings: KafkaSettings) -> None:
     assert with_kafka("events").out == ""
-    await keep_producers_times(kafka_settings)
     await publish(kafka_settings, range(5))
     await publish(kafka_settings, range(5, 7), user="bob", project="other")
 

@@ -16,8 +16,9 @@ from infra.postgres import Database, PostgresSettings
 from schemas.identity import memory_id
 from schemas.scope import Scope
 from schemas.times import format_instant
-from tests.acceptance.command import Agentmem
+from tests.acceptance.command import TIMEOUT_S, Agentmem
 from tests.contract.test_database import add as stored
+from tests.harness.databases import lock_waits
 
 KEPT = ("text", "role", "name", "metadata", "created_at", "expiration_date", "user_id", "run_id", "vector")
 
@@ -134,24 +135,16 @@ def test_interrupted_it_leaves_nothing(configured: Agentmem, postgres_settings: 
         with database._connection() as connection:
             connection.execute(text("LOCK TABLE memories IN ACCESS EXCLUSIVE MODE"))
             with configured.running("export", str(configured.folder / "out.jsonl")) as running:
-                _until_waiting(postgres_settings)
+                until_it_waits(postgres_settings)
                 running.process.send_signal(signal.SIGINT)
-                assert running.process.wait(60) == ExitCode.INTERRUPTED
+                assert running.process.wait(TIMEOUT_S) == ExitCode.INTERRUPTED
     finally:
         database.close()
     assert list(configured.folder.iterdir()) == []
 
 
-def _until_waiting(settings: PostgresSettings) -> None:
-    database = Database(settings)
-    deadline = time.monotonic() + 60
-    try:
-        while True:
-            with database._connection() as connection:
-                waiting = connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one()
-            if waiting:
-                return
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-    finally:
-        database.close()
+def until_it_waits(settings: PostgresSettings) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while "relation" not in lock_waits(settings.dsn.get_secret_value()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

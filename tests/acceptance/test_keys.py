@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -16,13 +15,6 @@ from tests.acceptance.command import Agentmem
 @pytest.fixture
 def with_postgres(agentmem: Agentmem, postgres_settings: PostgresSettings) -> Agentmem:
     return agentmem.with_environment(AGENTMEM_POSTGRES_DSN=postgres_settings.dsn.get_secret_value())
-
-
-@pytest.fixture
-def database(postgres_settings: PostgresSettings) -> Iterator[Database]:
-    database = Database(postgres_settings)
-    yield database
-    database.close()
 
 
 def test_a_key_is_made_listed_rotated_and_revoked(with_postgres: Agentmem, database: Database) -> None:
