@@ -46,10 +46,10 @@ await() { # PATTERN
 follow
 await '^id: ' > /dev/null # from here on nothing is missed
 add 'Ada moved to Lisbon.'
+await 'data: .*Lisbon' > /dev/null # when its event is there, a search finds it
 call POST /v3/memories/search/ "{\"query\": \"Where is Ada?\", \"filters\": {\"user_id\": \"$user\"}}"
 echo
 
-await 'data: .*Lisbon' > /dev/null
 kill "$follower"
 cursor=$(sed -n 's/^id: //p' "$events" | tail -n 1)
 echo "heard of it, and hung up at $cursor"
