@@ -17,13 +17,13 @@ from schemas.requests import MemoryRequest
 from streams.producer import Producer, acknowledged
 from streams.settings import KafkaSettings
 from streams.topics import Topics, ensure_topics
-from tests.integration.gateway_world import World
+from tests.integration.gateway_world import World, announce
 from tests.unit.schemas_samples import EVENTS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KEYS = [f"default/user:{index}" for index in range(30)] + ["my%20project/run:2030%2F01", "p/agent:%C3%A9"]
 PYTHON = (sys.executable,)
-RUN_S = 60
+RUN_S = 120
 
 
 @pytest.fixture
@@ -114,13 +114,7 @@ def produce_with_confluent(bootstrap_servers: str, topic: str) -> None:
 
 async def test_consumer_example_prints_events(kafka: KafkaSettings) -> None:
     async with Producer(kafka) as producer:
-        sent = [
-            await producer.send(
-                Topics.of(kafka).events, key=event.key.encode(), value=event.body, headers=event.headers()
-            )
-            for event in EVENTS
-        ]
-        await acknowledged(sent)
+        await announce(producer, kafka, *EVENTS)
     process = await asyncio.create_subprocess_exec(
         *PYTHON,
         str(EXAMPLES / "consume_aiokafka.py"),

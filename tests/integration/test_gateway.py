@@ -6,15 +6,16 @@ import asyncio
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import pytest
+
 from gateway.writes.adding import parse_add
 from gateway.writes.idempotency import keyed_id
 from schemas.events import outcome_event
 from schemas.history import RequestOutcome, RequestStatus
 from schemas.problems import DeadLetterReason
-from streams.producer import Producer, acknowledged
+from streams.producer import Producer
 from streams.settings import KafkaSettings
-from streams.topics import Topics
-from tests.integration.gateway_world import World, eventually
+from tests.integration.gateway_world import IMPATIENT, World, announce, eventually
 
 
 async def test_what_is_added_is_found_listed_read_and_traced(world: World) -> None:
@@ -131,6 +132,7 @@ async def test_an_add_that_is_not_waited_for_has_a_true_status_all_along(world: 
     assert (await world.call("GET", path))["results"][0]["data"] == {"memory": "I like tea"}
 
 
+@pytest.mark.parametrize("gateway_settings", [IMPATIENT])
 async def test_a_wait_that_takes_too_long_is_pending(world: World) -> None:
     world.worker.running.clear()
     answer = await world.add("I like tea")
@@ -159,12 +161,8 @@ async def test_a_request_that_fails_is_no_success(world: World, kafka_settings: 
         reason=DeadLetterReason.REJECTED_BY_STORE,
         detail="it is too strange",
     )
-    event = outcome_event(outcome)
     async with Producer(kafka_settings) as producer:
-        sent = await producer.send(
-            Topics.of(kafka_settings).events, key=event.key.encode(), value=event.body, headers=event.headers()
-        )
-        await acknowledged([sent])
+        await announce(producer, kafka_settings, outcome_event(outcome))
     status, problem = await answer
     assert (status, problem["code"], problem["detail"]) == (422, "rejected_by_store", "it is too strange")
     assert problem["event_id"] == request.request_id

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from yarl import URL
 
-from tests.integration.gateway_world import World, eventually
+from tests.integration.gateway_world import IMPATIENT, World, eventually
 
 
 async def one(world: World, text: str = "I like tea", user: str = "alice", **more: Any) -> str:
@@ -173,16 +173,25 @@ async def test_a_reset_is_for_administrators_who_mean_it(world: World) -> None:
     assert await listed(world, user_id="*") == []
 
 
+@pytest.mark.parametrize("gateway_settings", [IMPATIENT])
 async def test_a_write_that_takes_too_long_is_pending_and_then_done(world: World) -> None:
-    id = await one(world)
+    async def event_of(answer: Any) -> Any:
+        path = f"/v1/event/{answer['event_id']}/"
+
+        async def done() -> bool:
+            return bool((await world.call("GET", path))["status"] == "SUCCEEDED")
+
+        await eventually(done)
+        return await world.call("GET", path)
+
+    id = (await event_of(await world.add("I like tea")))["results"][0]["id"]
     world.worker.running.clear()
     answer = await world.call("PUT", f"/v1/memories/{id}/", {"text": "two"})
     assert (answer["status"], answer["id"]) == ("PENDING", id)
     assert (await world.call("GET", f"/v1/event/{answer['event_id']}/"))["status"] == "PENDING"
     assert (await world.call("GET", f"/v1/memories/{id}/"))["memory"] == "I like tea"
     world.worker.running.set()
-    await world.call("DELETE", f"/v1/memories/{id}/")
-    event = await world.call("GET", f"/v1/event/{answer['event_id']}/")
+    event = await event_of(answer)
     assert (event["status"], event["results"][0]["event"]) == ("SUCCEEDED", "UPDATE")
 
 
