@@ -9,13 +9,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from structlog.contextvars import bound_contextvars
 
-from gateway.auth.caller import CALLER, Caller
+from gateway.auth.caller import CALLER
 from gateway.http.problems import ApiError
 from gateway.http.routing import ANY, find_route
 from gateway.services import SERVICES
 from infra.telemetry.metrics import AUTH_FAILURES
-
-__all__ = ["CALLER", "Caller", "auth_middleware", "token_of"]
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,4096}")
 

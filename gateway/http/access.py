@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from structlog.contextvars import bound_contextvars
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.http.problems import REQUEST_ID, REQUEST_ID_HEADER
 from gateway.http.routing import find_route, route_label
 from gateway.writes.publisher import TRACEPARENT

@@ -19,16 +19,16 @@ from gateway.http.problems import ApiError, invalid
 Model = TypeVar("Model", bound=BaseModel)
 
 
-async def read_body(request: web.Request, keep: Collection[str] = ()) -> dict[str, Any]:
+def read_body(request: web.Request, keep: Collection[str] = ()) -> dict[str, Any]:
     """The JSON object that was sent, without its nulls: clients send null for what is not set.
 
     In the fields named in ``keep`` null has a meaning of its own and stays.
     """
-    body = await read_object(request)
+    body = read_object(request)
     return {key: value for key, value in body.items() if value is not None or key in keep}
 
 
-async def read_object(request: web.Request) -> dict[str, Any]:
+def read_object(request: web.Request) -> dict[str, Any]:
     """The JSON object that was sent, with its nulls."""
     try:
         return loads_object(request.get(BODY, b""))

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.http.bodies import items_of, read_body
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError
@@ -36,7 +36,7 @@ from schemas.requests import MemoryRequest
 async def add(request: web.Request) -> web.Response:
     """Add up to 1,000 memories, each with its ``content`` and scope. What is wrong with one harms only itself."""
     project = request[CALLER].project
-    items = items_of(await read_body(request), BATCH_MAX)
+    items = items_of(read_body(request), BATCH_MAX)
     batch_id = request_id_of(request, project)
     requests: dict[int, MemoryRequest] = {}
     errors: list[ItemError] = []
@@ -61,7 +61,7 @@ async def add(request: web.Request) -> web.Response:
 )
 async def update(request: web.Request) -> web.Response:
     """Change up to 1,000 memories, each named by its ``memory_id``; all of them must be there."""
-    items = items_of(await read_body(request), BATCH_MAX)
+    items = items_of(read_body(request), BATCH_MAX)
     batch_id = request_id_of(request, request[CALLER].project)
     memories = await _memories(request, items)
     return await _carry_out(
@@ -88,7 +88,7 @@ async def update(request: web.Request) -> web.Response:
 )
 async def delete(request: web.Request) -> web.Response:
     """Delete up to 1,000 memories, each named by its ``memory_id``; all of them must be there."""
-    items = items_of(await read_body(request), BATCH_MAX)
+    items = items_of(read_body(request), BATCH_MAX)
     batch_id = request_id_of(request, request[CALLER].project)
     memories = await _memories(request, items)
     requests = [

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.http.bodies import read_body, refuse
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, not_found
@@ -45,7 +45,7 @@ async def update(request: web.Request) -> web.Response:
     """Change a memory's text, metadata or expiry. With ``If-Match`` only that version of it, else 412."""
     services, project = request.app[SERVICES], request[CALLER].project
     version = parse_if_match(request.headers.get("If-Match"))
-    body = await read_body(request, keep=("expiration_date",))
+    body = read_body(request, keep=("expiration_date",))
     document, id = await _change(
         request,
         lambda scope, id, request_id: parse_update(scope, id, body, request_id, version),

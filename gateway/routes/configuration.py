@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic import JsonValue, RootModel
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.configuration import Change, ChangeRefusedError, Configuration
 from gateway.http.bodies import read_object
 from gateway.http.jsonio import json_response
@@ -39,7 +39,7 @@ async def change(request: web.Request) -> web.Response:
     configuration, services = _configuration(request), request.app[SERVICES]
     caller = request[CALLER]
     who = f"{caller.name}, {caller.id} of {caller.project}"
-    values = await read_object(request)
+    values = read_object(request)
     async with services.configuring:
         try:
             changed = _documents(configuration.planned(values))

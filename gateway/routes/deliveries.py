@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, invalid, not_found
 from gateway.http.routing import Route

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.feeds.hub import StreamEndedError
 from gateway.feeds.readers import NOW, Reader
 from gateway.http.jsonio import json_response

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.http.jsonio import json_response
 from gateway.http.routing import Route
 from gateway.openapi.operation import Text, operation

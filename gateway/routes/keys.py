@@ -9,7 +9,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.http.bodies import read_body, validated
 from gateway.http.jsonio import json_response
 from gateway.http.problems import invalid, not_found
@@ -59,7 +59,7 @@ async def list_keys(request: web.Request) -> web.Response:
 async def create_key(request: web.Request) -> web.Response:
     """Make an API key: its token is in this answer and never again."""
     services = request.app[SERVICES]
-    wanted = validated(NewKey, await read_body(request))
+    wanted = validated(NewKey, read_body(request))
     _check_expiry(wanted.expires_at)
     issued = await services.call(
         services.database.credentials.issue_key,
@@ -83,7 +83,7 @@ async def create_key(request: web.Request) -> web.Response:
 async def rotate_key(request: web.Request) -> web.Response:
     """Make a key in place of this one, which goes on working for ``grace_s`` seconds (default: a day)."""
     services = request.app[SERVICES]
-    wanted = validated(KeyRotation, await read_body(request) if request.body_exists else {})
+    wanted = validated(KeyRotation, read_body(request) if request.body_exists else {})
     _check_expiry(wanted.expires_at)
     issued = await services.call(
         services.database.credentials.rotate_key,

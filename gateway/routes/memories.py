@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.http.bodies import read_body, validated
 from gateway.http.jsonio import check_bounds, json_response
 from gateway.http.problems import ApiError, not_found
@@ -47,13 +47,13 @@ _adding = operation(
 @_adding
 async def add(request: web.Request) -> web.Response:
     """Accept messages. With ``infer: false`` the answer waits until they are memories."""
-    return await _add(request, await read_body(request))
+    return await _add(request, read_body(request))
 
 
 @_adding
 async def add_and_wait(request: web.Request) -> web.Response:
     """Accept messages and answer when they are memories, as the self-hosted server does."""
-    return await _add(request, await read_body(request), wait=True)
+    return await _add(request, read_body(request), wait=True)
 
 
 @operation(
@@ -67,14 +67,14 @@ async def add_and_wait(request: web.Request) -> web.Response:
 )
 async def add_or_list(request: web.Request) -> web.Response:
     """With ``messages`` an add; without them a list, which this path also means to some clients."""
-    body = await read_body(request)
+    body = read_body(request)
     return await (_add(request, body) if "messages" in body else _list(request, body))
 
 
 @operation(body=ListBody, example=_LIST, unsupported=LIST_UNSUPPORTED, query=Page, answers={200: MemoryPage})
 async def list_memories(request: web.Request) -> web.Response:
     """A page of the memories that a filter holds for, newest first; ``as_of`` lists those of a past moment."""
-    return await _list(request, await read_body(request))
+    return await _list(request, read_body(request))
 
 
 @operation(query=ListQuery, unsupported=LIST_UNSUPPORTED, answers={200: MemoryPage})

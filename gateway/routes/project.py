@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.http.bodies import read_body, refuse, validated
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, not_found
@@ -68,7 +68,7 @@ async def get(request: web.Request) -> web.Response:
 async def update(request: web.Request) -> web.Response:
     """Set some of the project's settings; the others stay, null clears."""
     services, project = request.app[SERVICES], _project(request)
-    body = await read_body(request, keep=ProjectSettings.model_fields)
+    body = read_body(request, keep=ProjectSettings.model_fields)
     refuse(body, _UNSUPPORTED)
     changes = validated(ProjectSettings, body).model_dump(exclude_unset=True)
     if not changes:
@@ -87,7 +87,7 @@ async def update(request: web.Request) -> web.Response:
 async def feedback(request: web.Request) -> web.Response:
     """Note what the caller thinks of a memory; null takes it back."""
     services, project = request.app[SERVICES], request[CALLER].project
-    given = validated(Feedback, await read_body(request))
+    given = validated(Feedback, read_body(request))
     id = parse_memory_id(given.memory_id)
     if await services.call(services.database.memory, project, id) is None:
         raise not_found()

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.http.jsonio import json_response
 from gateway.http.routing import Route
 from gateway.http.wire import outcome_json, page_json

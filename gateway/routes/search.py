@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.http.bodies import read_body
 from gateway.http.jsonio import json_response
 from gateway.http.routing import Route
@@ -26,7 +26,7 @@ from gateway.shapes.memories import Search
 )
 async def search(request: web.Request) -> web.Response:
     """The memories nearest in meaning, best first, of those that a filter holds for."""
-    query, fields = parse_search(request[CALLER].project, await read_body(request))
+    query, fields = parse_search(request[CALLER].project, read_body(request))
     found = await request.app[SERVICES].searcher.search(query)
     return json_response({"results": [memory_json(hit.memory, hit.score, fields) for hit in found]})
 

@@ -8,7 +8,8 @@ from typing import Annotated, Final
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from gateway.auth.middleware import CALLER, token_of
+from gateway.auth.caller import CALLER
+from gateway.auth.middleware import token_of
 from gateway.feeds.hub import FeedFilter
 from gateway.feeds.readers import NOW
 from gateway.http.problems import invalid

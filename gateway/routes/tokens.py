@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.auth.signing import TokenRefusedError
 from gateway.auth.tokens import TokenPair, Tokens
 from gateway.http.bodies import read_body, validated
@@ -39,7 +39,7 @@ async def login(request: web.Request) -> web.Response:
     tokens, caller = _tokens(request), request[CALLER]
     if caller.key_id is None:
         raise ApiError(403, "forbidden", "Only an API key may begin a login: a token may not.")
-    wanted = validated(Login, await read_body(request) if request.body_exists else {})
+    wanted = validated(Login, read_body(request) if request.body_exists else {})
     scopes = caller.scopes if wanted.scopes is None else frozenset(wanted.scopes)
     if not scopes <= caller.scopes:
         raise invalid("scopes", "may not name what the API key itself may not do")
@@ -110,7 +110,7 @@ def _pair_response(request: web.Request, tokens: Tokens, pair: TokenPair) -> web
 
 
 async def _refresh_token(request: web.Request) -> str:
-    given = validated(RefreshToken, await read_body(request)).refresh_token
+    given = validated(RefreshToken, read_body(request)).refresh_token
     await request.app[SERVICES].strangers.admit(request, given)
     return given
 

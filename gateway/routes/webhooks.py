@@ -9,7 +9,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.http.bodies import read_body, validated
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, invalid, not_found
@@ -83,7 +83,7 @@ async def create_webhook(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     require_read(request)
     project = _project(request)
-    wanted = validated(NewWebhook, await read_body(request))
+    wanted = validated(NewWebhook, read_body(request))
     changes = _checked(request, wanted)
     try:
         made = await services.call(
@@ -115,7 +115,7 @@ async def update_webhook(request: web.Request) -> web.Response:
     """Change what is named. `is_active: true` gives a disabled webhook a new start; a null id is any."""
     services = request.app[SERVICES]
     require_read(request)
-    body = await read_body(request, keep=ENTITY_FIELDS)
+    body = read_body(request, keep=ENTITY_FIELDS)
     changes = _checked(request, validated(WebhookChange, body))
     changed = await services.call(
         services.database.webhooks.change, request[CALLER].project, webhook_id_of(request), changes
@@ -146,7 +146,7 @@ async def rotate_secret(request: web.Request) -> web.Response:
     """Make a new secret, which is in this answer and never again. For `grace_s` posts are signed with both."""
     services = request.app[SERVICES]
     require_read(request)
-    wanted = validated(SecretRotation, await read_body(request) if request.body_exists else {})
+    wanted = validated(SecretRotation, read_body(request) if request.body_exists else {})
     try:
         rotated = await services.call(
             services.database.webhooks.rotate,

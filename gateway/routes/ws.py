@@ -10,7 +10,7 @@ import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from gateway.auth.middleware import CALLER
+from gateway.auth.caller import CALLER
 from gateway.feeds.hub import FeedFilter, StreamEndedError
 from gateway.feeds.readers import NOW, Reader
 from gateway.http.jsonio import dumps, loads_object
