@@ -88,7 +88,7 @@ async def test_a_subscriber_drops_and_resumes(system: System, case: Case) -> Non
             subscriber.result()
         return ids <= {message.data["id"] for message in seen}
 
-    await eventually(complete, 60, "every event was seen", system.logs)
+    await eventually(complete, 120, "every event was seen", system.logs)
     subscriber.cancel()
     order = list(dict.fromkeys(message.data["id"] for message in seen))
     place = {id: number for number, id in enumerate(order)}
@@ -133,14 +133,14 @@ async def _accepted(system: System, number: int) -> None:
             cursor.execute("SELECT count(*) FROM requests")
             return bool(cursor.fetchall() == [(number,)])
 
-    await eventually(there, 60, f"{number} requests are accepted", system.logs)
+    await eventually(there, 120, f"{number} requests are accepted", system.logs)
 
 
 async def _published(system: System, number: int) -> None:
     async def there() -> bool:
         return await _count(system) == number
 
-    await eventually(there, 60, f"{number} requests are published", system.logs)
+    await eventually(there, 120, f"{number} requests are published", system.logs)
 
 
 async def _count(system: System) -> int:

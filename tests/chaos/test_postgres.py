@@ -73,7 +73,7 @@ async def _writing(system: System) -> None:
                     return True
             return False
 
-        await eventually(seen, 60, "a worker's transaction is open", system.logs)
+        await eventually(seen, 120, "a worker's transaction is open", system.logs)
 
 
 @contextmanager

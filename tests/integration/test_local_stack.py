@@ -52,7 +52,7 @@ def start(tmp_path: Path, argv: tuple[str, ...]) -> ProcessIdentity:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (files do not call back)
             await asyncio.sleep(0.01)
 
@@ -94,7 +94,7 @@ async def test_a_tied_process_dies_with_its_starter(tmp_path: Path) -> None:
     child = ProcessIdentity.of(int(log.read_text()))
     assert child is not None
     await stop_process(parent, signal.SIGKILL, 5)
-    async with child.watched() as watch, asyncio.timeout(10):
+    async with child.watched() as watch, asyncio.timeout(60):
         await watch.ended()
 
 
@@ -160,12 +160,12 @@ async def test_an_interrupted_tool_ends_with_its_children(tmp_path: Path) -> Non
     run = asyncio.create_task(tools.run_tool(("sh", "-c", script), purpose="waiting", log=tmp_path / "log"))
     await until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
     child = ProcessIdentity.of(int(pid_file.read_text()))
+    assert child is not None
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
-    if child is not None:
-        async with child.watched() as watch, asyncio.timeout(10):
-            await watch.ended()
+    async with child.watched() as watch, asyncio.timeout(60):
+        await watch.ended()
 
 
 async def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from contextlib import closing
-from pathlib import Path
 from random import Random
 
 import psycopg2
 import pytest
 
-from infra.onnx import Embedder, load_embedder
+from infra.onnx import Embedder
 from infra.weaviate import VectorIndex
 from streams.producer import Producer, acknowledged
 from tests.harness.kafka import caught_up, publish
 from tests.harness.observed import observe
 from tests.harness.oracle import examine
 from tests.harness.system import System
-from tests.harness.systems import embedding_settings, new_system
 from tests.harness.workload import Workload, seed
-
-
-@pytest.fixture(scope="module")
-def embedder(model_dir: Path) -> Embedder:
-    return load_embedder(embedding_settings(model_dir))
-
-
-@pytest.fixture
-def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
-    with new_system(stores, tmp_path) as made:
-        yield made
 
 
 async def test_each_damage_is_counted(system: System, embedder: Embedder) -> None:
     work = Workload(Random(seed()), embedder.identity.dimension, poison=0.05, purges=0)
     await publish(system, work.messages(150))
     worker = system.start_worker()
-    await caught_up(system, 90)
+    await caught_up(system, 180)
     assert await worker.stop() == 0
     _, findings = await examine(system, embedder)
     findings.assert_none()

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,7 +16,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from agentmem.exit_codes import ExitCode
-from infra.onnx import Embedder, load_embedder
+from infra.onnx import Embedder
 from infra.weaviate import VectorIndex
 from schemas.history import ChangeKind
 from schemas.identity import memory_id
@@ -27,24 +26,12 @@ from tests.harness.kafka import Message, caught_up, publish, rewind
 from tests.harness.observed import Observed, observe
 from tests.harness.oracle import assert_consistent
 from tests.harness.system import System
-from tests.harness.systems import embedding_settings, new_system
+from tests.harness.systems import new_system
 from tests.harness.workload import POISON_HEADER, POISON_KINDS, Workload, message, seed
 
-WITHIN_S = 90
-#: What a lone request may take on a busy machine. A timer that is waited out would be seen in every try.
-ANSWER_WITHIN_S = 2.0
-
-
-@pytest.fixture(scope="module")
-def embedder(model_dir: Path) -> Embedder:
-    return load_embedder(embedding_settings(model_dir))
-
-
-@pytest.fixture
-def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
-    """A system without a worker: what is published before the first one starts is its first batch."""
-    with new_system(stores, tmp_path) as made:
-        yield made
+WITHIN_S = 180
+#: What a lone request may take. A timer that is waited out is seen in every try, a busy machine only in some.
+ANSWER_WITHIN_S, TRIES = 2.0, 10
 
 
 @pytest.fixture(scope="module")
@@ -293,13 +280,13 @@ async def test_an_unfit_vector_fails_the_request_by_name(running: System) -> Non
 async def test_a_lone_request_is_answered_at_once(running: System) -> None:
     user = User(running)
     await user.send(user.request("warm", "add", text="the first one loads what is loaded late"))
-    took = []
+    took: list[float] = []
     events = AIOKafkaConsumer(running.topics.events, bootstrap_servers=running.kafka.bootstrap_servers)
     await events.start()
     try:
         await events.seek_to_end()
-        for number in range(3):
-            request = message(user.request(f"lone-{number}", "add", text=f"the request number {number}"))
+        while len(took) < TRIES and min(took, default=ANSWER_WITHIN_S) >= ANSWER_WITHIN_S:
+            request = message(user.request(f"lone-{len(took)}", "add", text=f"the request number {len(took)}"))
             started = time.monotonic()
             await publish(running, [request])
             await asyncio.wait_for(events.getone(), WITHIN_S)

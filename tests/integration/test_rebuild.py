@@ -3,46 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
-from agents.collections import ensure_serving
-from agents.items import Item
 from agents.maintenance.rebuild import Phase, Rebuild, Rebuilt
-from agents.projection import Projection, open_projection
+from agents.projection import Projection
 from agents.stages.apply import apply
-from infra.onnx import EmbeddingSettings
-from infra.postgres import PostgresSettings
 from infra.postgres.collections import CollectionState
-from infra.weaviate import WeaviateSettings
 from schemas.problems import StoreUnavailableError
 from schemas.requests import MemoryRequest
-from streams.records import Record
+from tests.harness.items import item
 
 _COUNT = 1_200
 
 
-@pytest.fixture
-async def both(
-    postgres_settings: PostgresSettings, weaviate_settings: WeaviateSettings, model_dir: Path
-) -> AsyncIterator[Projection]:
-    embedding = EmbeddingSettings(model=str(model_dir), threads=1)
-    async with open_projection(postgres_settings, weaviate_settings, embedding) as projection:
-        await ensure_serving(projection.database, projection.index, projection.model)
-        yield projection
-
-
 async def add(both: Projection, count: int) -> None:
     items = [
-        Item(
-            Record("t", 0, 0, 0.0, None, b""),
+        item(
             MemoryRequest.model_validate(
                 {"request_id": str(uuid4()), "op": "add", "user_id": "alice", "text": f"number {number % 9}"}
-            ),
+            )
         )
         for number in range(count)
     ]

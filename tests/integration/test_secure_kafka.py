@@ -108,7 +108,7 @@ def with_user(broker: Mapping[str, int], authority: Authority) -> KafkaSettings:
         bootstrap_servers=f"127.0.0.1:{broker['SASL_SSL']}",
         topic_prefix="user-",
         partitions=2,
-        request_timeout_s=5,
+        request_timeout_s=30,
         security_protocol="SASL_SSL",
         ssl_ca_file=authority.file,
         sasl_username=USER,
@@ -123,7 +123,7 @@ def with_certificate(broker: Mapping[str, int], authority: Authority) -> KafkaSe
         bootstrap_servers=f"127.0.0.1:{broker['SSL']}",
         topic_prefix="certificate-",
         partitions=2,
-        request_timeout_s=5,
+        request_timeout_s=30,
         security_protocol="SSL",
         ssl_ca_file=authority.file,
         ssl_cert_file=pem.certificate,
@@ -219,7 +219,7 @@ async def test_a_worker_joins_its_group(
             _error, _group, state, *_ = answer.groups[0]
             return bool(state == "Stable")
 
-        await eventually(joined, 60)
+        await eventually(joined, 120)
     finally:
         if worker.returncode is None:
             worker.terminate()

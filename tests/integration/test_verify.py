@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import cycle
-from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,59 +16,37 @@ import pytest
 from sqlalchemy import text
 
 from agentmem.exit_codes import ExitCode
-from agents.collections import ensure_serving
-from agents.items import Item
 from agents.maintenance.drift import Drift
 from agents.maintenance.sweep import Sweep
 from agents.maintenance.verify import Report, Verification
 from agents.maintenance.verifying import Verifying
-from agents.projection import Projection, open_projection
+from agents.projection import Projection
 from agents.settings import WorkerSettings
 from agents.stages.apply import apply
-from infra.onnx import EmbeddingSettings
-from infra.postgres import PostgresSettings
 from infra.postgres.collections import Pass
 from infra.telemetry.metrics import VERIFY_CHECKED, VERIFY_DRIFT, VERIFY_REPAIRED
-from infra.weaviate import Point, VectorIndex, WeaviateSettings
+from infra.weaviate import Point, VectorIndex
 from schemas.memories import Memory
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
-from streams.records import Record
 from tests.acceptance.command import Agentmem
+from tests.harness.items import item
 from tests.harness.kafka import caught_up, has_members
 from tests.harness.load import progressed, under_load
 from tests.harness.system import System
-from tests.harness.systems import new_system
 from tests.harness.waiting import eventually
 from tests.harness.workload import Workload, seed
 
 _SETTLE_S = 0.1
 
 
-@pytest.fixture
-async def both(
-    postgres_settings: PostgresSettings, weaviate_settings: WeaviateSettings, model_dir: Path
-) -> AsyncIterator[Projection]:
-    embedding = EmbeddingSettings(model=str(model_dir), threads=1)
-    async with open_projection(postgres_settings, weaviate_settings, embedding) as projection:
-        await ensure_serving(projection.database, projection.index, projection.model)
-        yield projection
-
-
-@pytest.fixture
-def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
-    with new_system(stores, tmp_path) as made:
-        yield made
-
-
 async def add(both: Projection, count: int, project: str = "default", **fields: Any) -> list[Memory]:
     items = [
-        Item(
-            Record("t", 0, 0, 0.0, None, b""),
+        item(
             MemoryRequest.model_validate(
                 {"request_id": str(uuid4()), "op": "add", "project": project, "user_id": "alice"}
                 | {"text": f"likes tea {number}", **fields}
-            ),
+            )
         )
         for number in range(count)
     ]
