@@ -72,13 +72,13 @@ async def is_as_made_now(client: WeaviateAsyncClient, name: str, identity: Model
     if not await client.collections.exists(name):
         return False
     config = await client.collections.use(name).config.get()
-    graph = (config.vector_config or {})["default"].vector_index_config
-    return (
-        _recorded(config.description) == asdict(identity)
-        and all(getattr(graph, field) == value for field, value in _GRAPH.items())
-        and {(one.name, one.data_type, one.tokenization, one.index_filterable) for one in config.properties}
-        == {(one.name, one.dataType, one.tokenization, one.indexFilterable) for one in _PROPERTIES}
-    )
+    if _recorded(config.description) != asdict(identity) or not config.vector_config:
+        return False
+    graph = config.vector_config["default"].vector_index_config
+    properties = {(one.name, one.data_type, one.tokenization, one.index_filterable) for one in config.properties}
+    return all(getattr(graph, field) == value for field, value in _GRAPH.items()) and properties == {
+        (one.name, one.dataType, one.tokenization, one.indexFilterable) for one in _PROPERTIES
+    }
 
 
 async def _create(client: WeaviateAsyncClient, name: str, identity: ModelIdentity) -> None:
