@@ -16,26 +16,16 @@ from agentmem.importing.follower import Follower
 from agentmem.importing.outcomes import Outcomes
 from agentmem.importing.progress import Bar
 from agentmem.importing.requests import Record
-from infra.onnx import Embedder
-from infra.postgres import PostgresSettings
 from streams.dead_letter_log import read_dead_letters
 from streams.dead_letters import PREFIX
 from streams.producer import Producer, acknowledged
 from streams.records import Headers
 from streams.settings import KafkaSettings
 from streams.topics import Topics, ensure_topics
-from tests.integration.feeds_world import FeedsWorld, added, feeds_world
+from tests.integration.feeds_world import FeedsWorld, added
 from tests.integration.test_foreign_producers import NotUtf8
 
 STALL_S = 60
-
-
-@pytest.fixture
-async def feeds(
-    kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
-) -> AsyncIterator[FeedsWorld]:
-    async with feeds_world(kafka_settings, postgres_settings, embedder) as world:
-        yield world
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.consumer import fetcher
 from aiokafka.producer import message_accumulator
 from aiokafka.producer import producer as producing
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
@@ -132,8 +131,6 @@ async def test_a_header_name_that_is_not_utf8_harms_nobody(
     finally:
         await producer.stop()
     await caught_up(running, WITHIN_S)
-    for name in ("MemoryRecords", "PartitionRecords"):  # of this process: others are to read as ever
-        monkeypatch.setattr(fetcher, name, getattr(fetcher, name))
     read_leniently()
     seen = await observe(running)
     assert await texts(running, user) == {f"text {number}" for number in range(len(names))}
