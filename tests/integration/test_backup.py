@@ -11,35 +11,32 @@ from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import httpx
 import orjson
 import pytest
 from aiohttp.test_utils import unused_port
-from pydantic import SecretStr
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 
 from agentmem.actor import actor
 from agentmem.backup import tools
 from agentmem.backup_audit import backup_starts
 from agentmem.exit_codes import ExitCode
 from infra.postgres import Database, PostgresSettings
-from infra.postgres.engine import make_engine
 from infra.postgres.migrate import downgrade, upgrade
 from schemas.memories import Memory
 from tests.acceptance.command import Agentmem, Result
 from tests.contract.test_wall import fill, rows
 from tests.harness.collections import drop_collections
+from tests.harness.databases import administer, owned_database
+from tests.harness.gateways import Gateway
 from tests.harness.kafka import caught_up, committed, has_members, publish
 from tests.harness.load import progressed, under_load
 from tests.harness.system import System
 from tests.harness.systems import new_system
-from tests.harness.waiting import eventually
 from tests.harness.workload import Workload, message, seed
 
-_WITHIN_S = 120
+_WITHIN_S = 180
 
 
 @pytest.fixture
@@ -63,11 +60,8 @@ async def call(system: System, *arguments: str) -> Result:
 
 def stand(system: System) -> dict[UUID, tuple[object, ...]]:
     """All memories, less the times that a request without a time of its own gets from the clock."""
-    database = Database(system.postgres)
-    try:
+    with closing(Database(system.postgres)) as database:
         found: dict[UUID, Memory] = database.current(database.ids_after(None, 100_000, deleted=True))
-    finally:
-        database.close()
     return {
         id: (one.scope, one.text, one.version, one.metadata, one.name, one.deleted_at is None, one.vector)
         for id, one in found.items()
@@ -85,9 +79,8 @@ def audited(system: System, folder: Path) -> list[tuple[str, dict[str, Any]]]:
 async def test_a_loss_of_postgres_and_weaviate_is_made_good(system: System, empty: System, tmp_path: Path) -> None:
     """The backup is made under load; what came after it is read from Kafka again. Keys and ids stay."""
     work = Workload(Random(seed()), 384)
-    database = Database(system.postgres)
-    token = database.create_api_key("default", "test")
-    database.close()
+    with closing(Database(system.postgres)) as database:
+        token = database.create_api_key("default", "test")
     await publish(
         system, [message({"request_id": "kept", "op": "add", "user_id": "keeper", "text": "blue umbrellas"})]
     )
@@ -123,26 +116,14 @@ async def test_a_loss_of_postgres_and_weaviate_is_made_good(system: System, empt
 
 async def found(system: System, token: str, query: str) -> list[Any]:
     """What a gateway finds, and gives by its id."""
-    port = unused_port()
-    gateway = system.start("gateway", "gateway", "--port", str(port))
-    headers = {"Authorization": f"Token {token}"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
-
-        async def ready() -> bool:
-            assert gateway.code is None, gateway.tail()
-            try:
-                return (await client.get("/health/ready")).is_success
-            except httpx.TransportError:
-                return False
-
-        await eventually(ready, _WITHIN_S, "the gateway is ready", gateway.tail)
-        body = {"query": query, "filters": {"user_id": "keeper"}}
-        results: list[Any] = (
-            (await client.post("/v3/memories/search/", json=body)).raise_for_status().json()["results"]
-        )
-        for one in results:
-            (await client.get(f"/v1/memories/{one['id']}/")).raise_for_status()
-    assert await gateway.stop() == ExitCode.OK
+    gateway = Gateway(system, unused_port())
+    gateway.headers = {"Authorization": f"Token {token}"}
+    await gateway.start()
+    body = {"query": query, "filters": {"user_id": "keeper"}}
+    results: list[Any] = (await gateway.post("/v3/memories/search/", body))["results"]
+    for one in results:
+        await gateway.get(f"/v1/memories/{one['id']}/")
+    assert await gateway.process.stop() == ExitCode.OK
     return results
 
 
@@ -214,37 +195,22 @@ def test_a_schema_of_before_the_audit_is_backed_up_without_an_entry(
 
 def test_by_an_owner_that_is_no_superuser(postgres_settings: PostgresSettings, tmp_path: Path) -> None:
     """The walls are up for it as well: it sees and writes all rows all the same, and they stay."""
-    name, password = f"owner_{uuid4().hex[:12]}", uuid4().hex
-    url = make_url(postgres_settings.dsn.get_secret_value()).set(username=name, password=password, database=name)
-    settings = postgres_settings.model_copy(update={"dsn": SecretStr(url.render_as_string(hide_password=False))})
-    administrator = make_engine(postgres_settings).execution_options(isolation_level="AUTOCOMMIT")
-    with administrator.connect() as connection:
-        connection.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'"))
-        connection.execute(text(f"GRANT {settings.gateway_role} TO {name}"))
-        connection.execute(text(f"CREATE DATABASE {name} OWNER {name}"))
-    database, gateway = Database(settings), Database(settings, walled=True)
-    try:
+    with owned_database(postgres_settings) as (settings, name):
+        administer(postgres_settings.dsn.get_secret_value(), f"GRANT {settings.gateway_role} TO {name}")
         upgrade(settings)
-        fill(database, "ours", "theirs")
+        with closing(Database(settings)) as database:
+            fill(database, "ours", "theirs")
         dumped = tools(settings).dump(tmp_path / "dump")
         assert dumped.rows["memories"] == 2
-        database.close()
-        gateway.close()
         tools(settings).restore(tmp_path / "dump", dumped, replace=True)
-        assert len(rows(database, "", "memories")) == 2
-        assert len(rows(gateway, "ours", "memories")) == 1
-        # Keys are back, logins are not: some may have ended since.
-        assert len(rows(database, "", "api_keys")) == 2
-        assert rows(database, "", "token_families") == []
-        with database._connection() as connection:
-            walled = text(
-                "SELECT bool_and(relforcerowsecurity) FROM pg_class WHERE relname IN ('memories', 'requests')"
-            )
-            assert connection.execute(walled).scalar_one()
-    finally:
-        database.close()
-        gateway.close()
-        with administrator.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-            connection.execute(text(f"DROP ROLE {name}"))
-        administrator.dispose()
+        with closing(Database(settings)) as database, closing(Database(settings, walled=True)) as gateway:
+            assert len(rows(database, "", "memories")) == 2
+            assert len(rows(gateway, "ours", "memories")) == 1
+            # Keys are back, logins are not: some may have ended since.
+            assert len(rows(database, "", "api_keys")) == 2
+            assert rows(database, "", "token_families") == []
+            with database._connection() as connection:
+                walled = text(
+                    "SELECT bool_and(relforcerowsecurity) FROM pg_class WHERE relname IN ('memories', 'requests')"
+                )
+                assert connection.execute(walled).scalar_one()

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import orjson
-import pytest
 
 from agentmem.exit_codes import ExitCode
-from infra.onnx import Embedder, load_embedder
+from infra.onnx import Embedder
 from tests.acceptance.command import Agentmem, Result
 from tests.harness.kafka import caught_up, committed, has_members, lag, publish, read_topic
 from tests.harness.oracle import assert_consistent
 from tests.harness.system import System
-from tests.harness.systems import embedding_settings, new_system
 from tests.harness.workload import Workload, message, seed
 
 _WITHIN_S = 120
-
-
-@pytest.fixture(scope="module")
-def embedder(model_dir: Path) -> Embedder:
-    return load_embedder(embedding_settings(model_dir))
-
-
-@pytest.fixture(scope="module")
-def system(stores: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with new_system(stores, tmp_path_factory.mktemp("replay")) as made:
-        yield made
 
 
 async def call(system: System, *arguments: str) -> Result:
