@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -40,16 +41,18 @@ async def test_the_clock_of_postgres_jumps(
     system = breakable_system
     await breakable.stop("postgres")
     await breakable.start("postgres", clock.environment())
-    workers = [system.start_worker({"worker.sweep_interval_s": "5"}) for _ in range(2)]
-    await _jumps(system, case, clock, steady=False)
-    await stop_cleanly(*workers)
-    with psycopg2.connect(system.postgres.dsn.get_secret_value()) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT extract(epoch FROM max(recorded_at) - min(recorded_at)) FROM memory_history")
-        [(spread_s,)] = cursor.fetchall()
-    connection.close()
-    assert spread_s > HOUR_S, "the clock of Postgres did not jump: the case shows nothing"
-    await breakable.stop("postgres")
-    await breakable.start("postgres")
+    try:
+        workers = [system.start_worker({"worker.sweep_interval_s": "5"}) for _ in range(2)]
+        await _jumps(system, case, clock, steady=False)
+        await stop_cleanly(*workers)
+        with closing(psycopg2.connect(system.postgres.dsn.get_secret_value())) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT extract(epoch FROM max(recorded_at) - min(recorded_at)) FROM memory_history")
+            [(spread_s,)] = cursor.fetchall()
+        assert spread_s > HOUR_S, "the clock of Postgres did not jump: the case shows nothing"
+    finally:  # for the next case
+        await breakable.stop("postgres")
+        await breakable.start("postgres")
 
 
 async def _jumps(system: System, case: Case, clock: Clock, *, steady: bool) -> None:

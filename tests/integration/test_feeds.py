@@ -109,7 +109,7 @@ async def test_readers_that_come_and_go_miss_nothing_and_see_nothing_twice(feeds
 
     async with feeds.stream() as stream:
         begin = stream.cursor
-    async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(240), asyncio.TaskGroup() as tasks:
         tasks.create_task(write())
         for number in range(4):
             tasks.create_task(read(random.Random(100 * seed + number)))

@@ -84,7 +84,7 @@ async def test_postgres_is_checked_by_its_certificate(
 ) -> None:
     def use(file: Path) -> bool:
         settings = PostgresSettings(
-            dsn=SecretStr(f"{dsn}?sslmode=verify-full&sslrootcert={file}"), connect_timeout_s=5
+            dsn=SecretStr(f"{dsn}?sslmode=verify-full&sslrootcert={file}"), connect_timeout_s=60
         )
         database = Database(settings, walled=True)
         try:
@@ -173,7 +173,7 @@ async def test_weaviate_is_checked_by_its_certificate_and_checks_our_key(
     key: str | None,
     good: bool,
 ) -> None:
-    env = clean_environment | tls_weaviate | {"AGENTMEM_WEAVIATE_CONNECT_TIMEOUT_S": "5"}
+    env = clean_environment | tls_weaviate | {"AGENTMEM_WEAVIATE_CONNECT_TIMEOUT_S": "60" if good else "5"}
     if trusted:
         env |= {"SSL_CERT_FILE": str(authority.file), "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(authority.file)}
     if key is not None:

@@ -175,7 +175,7 @@ async def test_health_follows_its_components() -> None:
     monitor = HealthMonitor({"kafka": probe}, GatewaySettings(probe_interval_s=0.01, probe_timeout_s=1))
     assert not monitor.ready
     task = asyncio.create_task(monitor.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         for expected in (False, True, False, True):
             looked.clear()
             await looked.wait()
