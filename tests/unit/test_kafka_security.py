@@ -67,3 +67,15 @@ def test_no_client_of_kafka_is_made_without_them(repository: Path) -> None:
             text = path.read_text()
             for client in ("AIOKafkaProducer(", "AIOKafkaConsumer(", "AIOKafkaAdminClient("):
                 assert text.count(client) <= text.count("client_options("), f"{path} makes {client}…)"
+
+
+def test_every_consumer_is_made_where_it_learns_to_read_what_anybody_may_write(repository: Path) -> None:
+    sources = (
+        path
+        for package in ("agentmem", "agents", "gateway", "streams")
+        for path in (repository / package).rglob("*.py")
+    )
+    makers = {
+        path.relative_to(repository).as_posix() for path in sources if "AIOKafkaConsumer(" in path.read_text()
+    }
+    assert makers == {"streams/consumers.py"}
