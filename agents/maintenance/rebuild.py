@@ -36,7 +36,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from agents import failpoints
-from agents.maintenance.mending import project_but_refused
+from agents.maintenance.mending import project_but_refused, stale
 from agents.maintenance.patience import Patience
 from agents.maintenance.rebuilt import Step, is_unfinished, rebuild_entry
 from agents.maintenance.settling import settled_moment
@@ -200,10 +200,9 @@ class Rebuild:
             while True:
                 self._tell(Phase.CATCHING_UP, self._done)
                 page = await self._call(self._database.changed_between, after, until, last, PAGE)
-                there = await self._patiently(partial(target.versions, [row.id for row in page]))
-                stale = [row.id for row in page if there.get(row.id) != (None if row.deleted_at else row.version)]
-                await self._project(target, stale)
-                self._done.caught_up += len(stale)
+                ids = await self._patiently(partial(stale, target, page))
+                await self._project(target, ids)
+                self._done.caught_up += len(ids)
                 changed += len(page)
                 if len(page) < PAGE:
                     break

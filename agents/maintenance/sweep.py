@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 
-from agents.maintenance.mending import project_but_refused
+from agents.maintenance.mending import project_but_refused, stale
 from agents.settings import WorkerSettings
 from agents.stages.project import ProjectStage
 from infra.postgres import Database
@@ -83,13 +83,10 @@ class Sweep:
         return mended
 
     async def _mend(self, index: VectorIndex, page: Sequence[Memory]) -> int:
-        found = await index.versions([memory.id for memory in page])
-        stale = [
-            memory.id for memory in page if found.get(memory.id) != (None if memory.deleted_at else memory.version)
-        ]
-        refused = await project_but_refused(stale, partial(self._projecting.project, vectors={}, verify=True))
+        ids = await stale(index, page)
+        refused = await project_but_refused(ids, partial(self._projecting.project, vectors={}, verify=True))
         if refused:
             _log.warning("the index refuses memories", memories=len(refused), first=str(refused[0]))
-        mended = len(stale) - len(refused)
+        mended = len(ids) - len(refused)
         SWEEP_MENDED.inc(mended)
         return mended
