@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
 from agents import failpoints
+from agents.changes import changes_before, changes_of
 from agents.isolation import Isolation
 from agents.items import Applied, Item, Rejected
 from agents.preparing import Prepared, spans_of
@@ -24,15 +25,13 @@ from agents.waiting import Waiting
 from infra.postgres import Database
 from infra.telemetry import tracing
 from infra.telemetry.metrics import DEAD_LETTERS, RECORDS
-from schemas.history import HistoryEntry, RequestOutcome, RequestStatus
+from schemas.events import Event, change_event, outcome_event
+from schemas.history import RequestOutcome, RequestStatus
 
 _log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Check = Callable[[], None]
-
-#: History entries read, projected and announced at a time when a ``delete_all`` is announced.
-_PAGE = 1_000
 
 
 class Storing:
@@ -122,11 +121,21 @@ class Storing:
             RECORDS.labels("repeated" if repeated else "applied").inc()
 
     async def _announce_barrier(self, item: Item, outcome: RequestOutcome, repeated: bool, check: Check) -> None:
-        async for history in self._pages(outcome, check):
+        def call(work: Callable[[], T]) -> Awaitable[T]:
+            return self._on_thread(APPLY, work, check)
+
+        async for history in changes_of(self._database, outcome, call):
             ids = [entry.memory.id for entry in history]
             work = partial(self._projecting.project, ids, {}, verify=repeated)
             await self._waiting.out(project.STAGE, work, check)
-            await self._send(outcome, history, item.traceparent, check)
+            # Memories of another key may be another worker's, which has applied a change of theirs and not yet
+            # announced it: that event must not come after this one. It may come twice.
+            others = [entry.memory.id for entry in history if entry.memory.scope.key != outcome.scope.key]
+            if others:
+                async for before in changes_before(self._database, others, outcome, call):
+                    await self._send([(change_event(*change), None) for change in before], check)
+            trace = item.traceparent
+            await self._send([(event, trace) for event in announce.events_of(outcome, history)], check)
 
     async def _set_aside(self, rejected: Rejected, check: Check) -> None:
         outcome = None
@@ -134,28 +143,13 @@ class Storing:
             outcome = await self._on_thread(rejected.stage, partial(reject, self._database, rejected), check)
         await self._waiting.out(announce.STAGE, partial(self._announcing.set_aside, rejected), check)
         if outcome is not None and rejected.item is not None:
-            await self._send(outcome, [], rejected.item.traceparent, check)
+            await self._send([(outcome_event(outcome), rejected.item.traceparent)], check)
         _log_dead_letter(rejected)
         DEAD_LETTERS.labels(rejected.error.reason, rejected.stage).inc()
         RECORDS.labels("dead_lettered").inc()
 
-    async def _send(
-        self, outcome: RequestOutcome, history: Sequence[HistoryEntry], trace: str | None, check: Check
-    ) -> None:
-        events = [(event, trace) for event in announce.events_of(outcome, history)]
+    async def _send(self, events: Sequence[tuple[Event, str | None]], check: Check) -> None:
         await self._waiting.out(announce.STAGE, partial(self._announcing.send, events), check)
-
-    async def _pages(self, outcome: RequestOutcome, check: Check) -> AsyncIterator[list[HistoryEntry]]:
-        """All that a request changed, in pages; one empty page when it changed nothing."""
-        after = -1
-        while True:
-            read = partial(self._database.request_history, *outcome.key, after, _PAGE)
-            page = await self._on_thread(APPLY, read, check)
-            if page or after < 0:
-                yield page
-            if len(page) < _PAGE:
-                return
-            after = page[-1].index
 
     async def _on_thread(self, stage: str, work: Callable[[], T], check: Check) -> T:
         return await self._waiting.out(stage, lambda: asyncio.to_thread(work), check)

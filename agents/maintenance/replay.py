@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
+from agents.changes import changes_of
 from agents.stages.announce import AnnounceStage
 from infra.postgres import Database
 from schemas.events import Event, change_event, outcome_event
@@ -66,7 +67,7 @@ async def _events(database: Database, project: str, wanted: Wanted) -> AsyncIter
             yield events
         for outcome in batch:
             if outcome.changes > _PAGE:  # a delete_all, in a transaction of its own
-                async for page in _history(database, outcome):
+                async for page in changes_of(database, outcome, asyncio.to_thread):
                     yield [change_event(entry, outcome) for entry in page if wanted.covers(entry.memory.scope)]
 
 
@@ -107,14 +108,3 @@ def in_order(
 def _histories(database: Database, keys: Sequence[RequestKey]) -> dict[RequestKey, list[HistoryEntry]]:
     with database.transaction() as transaction:
         return transaction.history(keys)
-
-
-async def _history(database: Database, outcome: RequestOutcome) -> AsyncIterator[Sequence[HistoryEntry]]:
-    """All that a request changed, in pages."""
-    after = -1
-    while after + 1 < outcome.changes:
-        page = await asyncio.to_thread(database.request_history, *outcome.key, after, _PAGE)
-        if not page:
-            return
-        yield page
-        after = page[-1].index

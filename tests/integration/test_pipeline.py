@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -16,13 +17,18 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from agentmem.exit_codes import ExitCode
+from agents.stages.apply import apply
 from infra.onnx import Embedder
+from infra.postgres import Database
 from infra.weaviate import VectorIndex
-from schemas.history import ChangeKind
+from schemas.events import EventType
+from schemas.history import ChangeKind, RequestStatus
 from schemas.identity import memory_id
 from schemas.memories import Memory
 from schemas.models import ModelIdentity
-from tests.harness.kafka import Message, caught_up, publish, rewind
+from schemas.requests import MemoryRequest
+from tests.harness.items import item
+from tests.harness.kafka import Message, caught_up, publish, read_topic, rewind
 from tests.harness.observed import Observed, observe
 from tests.harness.oracle import assert_consistent
 from tests.harness.system import System
@@ -158,6 +164,35 @@ async def test_delete_all_takes_thousands_of_memories(running: System) -> None:
     outcome = user.seen.outcomes["default", f"{user.id}/all"]
     assert outcome.changes == 1_000 + 750 + 500
     assert {id for id, row in user.rows.items() if row.deleted_at is None} == {user.memory("kept")}
+
+
+async def test_what_another_worker_applied_is_told_before_its_end(system: System) -> None:
+    """A worker has applied changes of one key, and is gone before it announced them; a purge has another key."""
+    user = User(system)
+    ids = {"agent_id": "the-agent", "user_id": user.id}
+    memory = user.memory("add")
+    with closing(Database(system.postgres)) as database:
+        for one in (
+            {"request_id": f"{user.id}/add", "op": "add", "text": "likes tea", **ids},
+            {
+                "request_id": f"{user.id}/update",
+                "op": "update",
+                "memory_id": memory,
+                "text": "likes coffee",
+                **ids,
+            },
+        ):
+            [applied], _ = apply(database, [item(MemoryRequest.model_validate(one))])
+            assert applied.outcome.status is RequestStatus.SUCCEEDED
+    await publish(system, [message({"request_id": "all", "op": "delete_all", "agent_id": "the-agent"})])
+    worker = system.start_worker()
+    await caught_up(system, WITHIN_S)
+    told = [
+        (event.header("ce_type"), orjson.loads(event.value or b"")["version"])
+        for event in await read_topic(system, system.topics.events)
+    ]
+    assert told == [(EventType.ADDED, 1), (EventType.UPDATED, 2), (EventType.DELETED, 3)]
+    assert await worker.stop() == ExitCode.OK
 
 
 async def test_a_callers_vector_is_taken_and_scaled_to_length_one(running: System, embedder: Embedder) -> None:
