@@ -26,8 +26,8 @@ _log = structlog.get_logger(__name__)
 #: Memories compared at a time, at most; and after how many seconds another worker takes over.
 _PAGE: Final = 200
 _LEASE_S: Final = 300.0
-#: Between two looks whether the next page is due.
-_POLL_S: Final = 1.0
+#: Between two looks whether the next page is due, in seconds: the longest and the shortest.
+_POLL_S, _POLL_LEAST_S = 1.0, 0.1
 
 
 class Verifying:
@@ -42,10 +42,12 @@ class Verifying:
 
     async def run(self) -> None:
         """Compare a page whenever one is due, for ever. A store that is down is left alone until the next time."""
+        pause_s = _POLL_S
         while True:
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(pause_s)
             try:
                 if (rows_per_s := self._settings.verify_rows_per_s) > 0:
+                    pause_s = min(_POLL_S, max(_POLL_LEAST_S, _PAGE / rows_per_s))
                     await self.step(rows_per_s)
             except (StoreUnavailableError, BatchRejectedError) as error:
                 _log.debug("verification put off", problem=str(error))
