@@ -42,9 +42,10 @@ class Waiting:
 
         def report(state: RetryCallState) -> None:
             problem = str(state.outcome.exception()) if state.outcome else ""
+            # The first problem may be a mere effect, such as a broken connection; its cause comes next.
+            log = _log.debug if problem == self.problems.get(stage) else _log.warning
             self.problems[stage] = problem
             STORE_RETRIES.labels(stage).inc()
-            log = _log.warning if state.attempt_number == 1 else _log.debug
             log("waiting for a store", stage=stage, problem=problem, attempt=state.attempt_number)
 
         try:
