@@ -26,7 +26,8 @@ _PUT_AT_A_TIME: Final = 200
 _PRUNED_AT_A_TIME: Final = 1_000
 
 # Projects take turns, and those of their webhooks that are being told now had theirs: many webhooks of one
-# project hold up no other's. A webhook that fails is tried with one delivery, not with as many as may be.
+# project hold up no other's. A webhook that fails is tried with one delivery, not with as many as may be, and with
+# the one that was tried least: it may be a single event that its receiver does not take.
 _CLAIM: Final = text(
     """
     WITH turns AS (
@@ -53,7 +54,7 @@ _CLAIM: Final = text(
                 WHERE earlier.webhook_id = queued.webhook_id AND earlier.key = queued.key
                 AND earlier.status = 'pending' AND earlier.id < queued.id
             )
-            ORDER BY queued.id
+            ORDER BY CASE WHEN ready.failures > 0 THEN queued.attempts ELSE 0 END, queued.id
             LIMIT CASE WHEN ready.failures > 0 THEN 1 ELSE :each END
             FOR UPDATE SKIP LOCKED
         ) AS head
