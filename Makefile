@@ -35,7 +35,7 @@ imports: $(VENV)/.installed-dev ## which package may import which
 unit: $(VENV)/.installed-dev ## the tests that need no stores
 	$(BIN)/pytest tests/unit
 
-chaos: $(VENV)/.installed-dev ## the fault matrix, an hour; CASE=name for one; ARGS="--seed N"
+chaos: $(VENV)/.installed-dev ## the fault matrix, over an hour; CASE=name for one; ARGS="--seed N"
 	$(BIN)/pytest tests/chaos --matrix --verbose $(addprefix --only ,$(CASE)) $(ARGS)
 
 bench: $(VENV)/.installed-dev ## throughput, latency and the gateway on this machine; ARGS=--quick for rough numbers
