@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -12,6 +14,8 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from schemas.problems import MisconfiguredError, StoreUnavailableError
 from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES, REQUEST_TOPIC_MAX_BYTES, KafkaSettings
+
+_POLL_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ def topic_configs(settings: KafkaSettings) -> dict[str, dict[str, str]]:
 async def ensure_topics(settings: KafkaSettings) -> dict[str, bool]:
     """Make the topics that are missing.
 
-    Returns each topic's name and whether it was made now. An existing topic is left as it is.
+    Returns each topic's name and whether it was made now, when all are there. An existing one is left as it is.
     Raises ``StoreUnavailableError`` when Kafka does not answer, ``MisconfiguredError`` when it refuses.
     """
     async with admin_client(settings) as admin:
@@ -60,13 +64,20 @@ async def ensure_topics(settings: KafkaSettings) -> dict[str, bool]:
                 for name, configs in topic_configs(settings).items()
             ]
         )
-    made = {}
-    for name, code, *rest in response.topic_errors:
-        refusal = for_code(code)
-        if code and refusal is not TopicAlreadyExistsError:
-            detail = rest[0] if rest else ""
-            raise MisconfiguredError(f"Kafka refuses to make topic {name}: {refusal.__name__} {detail}")
-        made[name] = not code
+        made = {}
+        for name, code, *rest in response.topic_errors:
+            refusal = for_code(code)
+            if code and refusal is not TopicAlreadyExistsError:
+                detail = rest[0] if rest else ""
+                raise MisconfiguredError(f"Kafka refuses to make topic {name}: {refusal.__name__} {detail}")
+            made[name] = not code
+        # The brokers hear of a new topic a moment after it was made.
+        try:
+            async with asyncio.timeout(settings.request_timeout_s):
+                while not made.keys() <= set(await admin.list_topics()):  # noqa: ASYNC110  # it happens in Kafka
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError as error:
+            raise StoreUnavailableError("Kafka", f"no broker knows all of {', '.join(made)} yet") from error
     return made
 
 
