@@ -15,11 +15,11 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from aiohttp.test_utils import unused_port
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from infra.local import weaviate
+from infra.local.ports import assign_ports
 from infra.local.service import Service, Supervisor
 from infra.postgres import Database, PostgresSettings
 from schemas.problems import StoreUnavailableError
@@ -110,13 +110,8 @@ def tls_weaviate(
         pytest.skip("the stores in use come without Weaviate's program")
     home = tmp_path_factory.mktemp("weaviate")
     pem = authority.issue("weaviate")
-    gossip, raft = unused_port(), unused_port()
-    ports = {
-        "weaviate_port": unused_port(),
-        "weaviate_grpc_port": unused_port(),
-        "weaviate_gossip": gossip,
-        "weaviate_raft": raft,
-    }
+    # Not of those that the kernel hands out meanwhile; the ones after Weaviate's inner ports are free as well.
+    ports = asyncio.run(assign_ports(home, "secure", {"weaviate_port": None, "weaviate_grpc_port": None}))
     key = uuid4().hex
     plain = asyncio.run(weaviate.service(Path(stores["WEAVIATE_HOME"]), home / "data", ports, key))
 
