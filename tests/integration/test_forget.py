@@ -21,10 +21,9 @@ import pytest
 from agentmem.exit_codes import ExitCode
 from infra.postgres import Database
 from infra.postgres.forgetting import CHUNK
-from infra.postgres.webhook_queue import Attempt, Queued
 from infra.webhooks import new_secret
 from infra.webhooks.payload import payload
-from schemas.events import Event, change_event
+from schemas.events import Event
 from schemas.identity import memory_id
 from schemas.inbound import decode_event
 from schemas.redaction import REDACTED
@@ -37,6 +36,7 @@ from tests.harness.observed import observe
 from tests.harness.system import System
 from tests.harness.systems import new_system
 from tests.harness.waiting import eventually
+from tests.harness.webhooks import delivered
 from tests.harness.workload import message
 
 WITHIN_S = 180
@@ -257,16 +257,7 @@ async def test_a_delivery_that_is_repeated_meanwhile_brings_nothing_back(
     worker = system.start_worker()
     await send(system, request("r1", text=SECRET), request("d", "delete", memory_id=str(memory)))
     assert await worker.stop() == ExitCode.OK  # it would deliver, too
-    hook = database.webhooks.create(
-        "default", name="w", url="https://x.example/", event_types=["memory_add"], secret=new_secret(), ids={}
-    )
-    outcome = database.outcome("default", "r1")
-    assert outcome is not None
-    event = change_event(database.request_history("default", "r1")[0], outcome)
-    queue = database.webhook_queue
-    queue.put([Queued(hook.id, "default", str(event.id), event.type, event.key, "{}", "r1", 0)])
-    [(_, [delivery])] = queue.claim(1, 1, [], 60)
-    queue.settle(hook.id, [Attempt(delivery.id, 200, None)], lambda _: 0)
+    _, delivery = delivered(database, "default", "r1")
 
     with ThreadPoolExecutor(1) as pool:
         redactions: list[Future[dict[str, int]]] = []
