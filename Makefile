@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Processes that run tests side by side.
 JOBS ?= auto
+SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder --numprocesses
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	--generate-hashes --no-header
 LOCK := $(COMPILE) pyproject.toml
@@ -20,7 +21,7 @@ run: $(VENV)/.installed-local ## start the local stack and see it work; ONCE=1 e
 	@exec setpriv --pdeathsig TERM -- $(BIN)/agentmem run $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint types imports ## all checks and all tests, with coverage
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report term --cov-fail-under 85
+	$(BIN)/pytest $(SIDE_BY_SIDE) $(JOBS) --cov --cov-report term --cov-fail-under 85
 
 lint: $(VENV)/.installed-dev ## style, and what ruff finds wrong
 	$(BIN)/ruff check
@@ -35,8 +36,8 @@ imports: $(VENV)/.installed-dev ## which package may import which
 unit: $(VENV)/.installed-dev ## the tests that need no stores
 	$(BIN)/pytest tests/unit
 
-chaos: $(VENV)/.installed-dev ## the fault matrix, over an hour; CASE=name for one; ARGS="--seed N"
-	$(BIN)/pytest tests/chaos --matrix --verbose $(addprefix --only ,$(CASE)) $(ARGS)
+chaos: $(VENV)/.installed-dev ## the fault matrix, within an hour; CASE=name for one; ARGS="--seed N"
+	$(BIN)/pytest tests/chaos --matrix --verbose $(if $(CASE),--only $(CASE),$(SIDE_BY_SIDE) 2) $(ARGS)
 
 bench: $(VENV)/.installed-dev ## throughput, latency and the gateway on this machine; ARGS=--quick for rough numbers
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -32,7 +32,7 @@ async def test_postgres_killed_in_the_middle_of_a_transaction(
     workers = [system.start_worker() for _ in range(2)]
     await has_members(system, 2)
     messages = list(case.work(poison=0.01).messages(case.scaled(4_000, 1_500)))
-    async with under_load(system, messages, case.scaled(30, 10)):
+    async with under_load(system, messages, case.scaled(60, 20), rest_at_end=True):
         for _ in range(case.scaled(3, 1)):
             await progressed(system, 100)
             await _writing(system)

@@ -32,7 +32,7 @@ async def test_a_store_restarted_under_load(
     workers = [system.start_worker() for _ in range(2)]
     await has_members(system, 2)
     messages = list(case.work(poison=0.01).messages(case.scaled(8_000, 2_000)))
-    async with under_load(system, messages, case.scaled(60, 15)):
+    async with under_load(system, messages, case.scaled(120, 30), rest_at_end=True):
         for number in range(times):
             await progressed(system, 100)
             await breakable.stop(store)
@@ -57,7 +57,7 @@ async def test_a_store_killed_under_load(
     workers = [system.start_worker(verifying) for _ in range(2)]
     await has_members(system, 2)
     messages = list(case.work(poison=0.01).messages(case.scaled(8_000, 1_500)))
-    async with under_load(system, messages, case.scaled(60, 10)):
+    async with under_load(system, messages, case.scaled(120, 20), rest_at_end=True):
         for _ in range(case.scaled(5, 1)):
             await progressed(system, case.random.randrange(50, 300))
             await breakable.kill(store)

@@ -94,7 +94,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not _lines:
         return
     rows = [tuple(COLUMNS.values())]
-    rows += [tuple(cell(line.get(name)) for name in COLUMNS) for line in _lines.values()]
+    rows += [tuple(cell(line.get(name)) for name in COLUMNS) for _, line in sorted(_lines.items())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     terminalreporter.section("fault matrix")
     for row in rows:
@@ -118,5 +118,5 @@ def _write(*, keep: bool) -> None:
     """Write the results as JSON; those of other cases stay when only some were run."""
     cases = json.loads(RESULTS.read_text())["cases"] if keep and RESULTS.exists() else {}
     RESULTS.parent.mkdir(mode=0o700, exist_ok=True)
-    document = {"command": "make chaos", "cores": os.cpu_count(), "cases": cases | _lines}
+    document = {"command": "make chaos", "cores": os.cpu_count(), "cases": dict(sorted((cases | _lines).items()))}
     RESULTS.write_text(json.dumps(document, indent=2) + "\n")
