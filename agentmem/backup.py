@@ -132,6 +132,8 @@ def read(folder: Path) -> Manifest:
         raise CommandError(f"{folder / MANIFEST} is not readable: {error}", ExitCode.USAGE) from error
     if manifest.format != _FORMAT:
         raise CommandError(f"{folder} is of the format {manifest.format}, this version reads {_FORMAT}")
+    if not (folder / _DUMP).exists():
+        raise CommandError(f"{folder} holds no {_DUMP}: the backup is not complete")
     if _sha256(folder / _DUMP) != manifest.postgres.sha256:
         raise CommandError(f"{folder / _DUMP} is damaged: its checksum is not the one in {MANIFEST}")
     return manifest

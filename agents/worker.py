@@ -7,7 +7,6 @@ import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -16,35 +15,26 @@ import structlog
 import uvloop
 
 from agents import failpoints
+from agents.beside import kept_running, tasks_beside, watchdog
 from agents.components import Components, Configuration, open_components
 from agents.health import health_server
-from agents.maintenance.expiry import Expiry
-from agents.maintenance.republish import Republish
-from agents.maintenance.sweep import Sweep
-from agents.maintenance.verifying import Verifying
 from agents.pipeline import Pipeline
 from agents.preparing import Preparing
 from agents.settings import WorkerSettings
 from agents.storing import Storing
 from agents.waiting import Waiting
-from agents.watchdog import Watchdog
-from agents.webhooks import run_webhooks
 from infra.onnx import EmbeddingSettings
 from infra.postgres import PostgresSettings
-from infra.telemetry.metrics import BUILD, LAG
+from infra.telemetry.metrics import BUILD
 from infra.telemetry.tracing import TelemetrySettings, tracing
 from infra.weaviate import WeaviateSettings
 from infra.webhooks import WebhookSettings
-from schemas.problems import MisconfiguredError, StoreUnavailableError
 from streams.app import Stream
 from streams.settings import KafkaSettings, WindowSettings
-from streams.topics import Topics
 from streams.window import Window
 
 _log = structlog.get_logger(__name__)
 
-#: How long a failed task beside the stream rests, in seconds.
-_BEGIN_ANEW_S: Final = 30.0
 #: How long tasks may take to end after all that matters is closed, in seconds.
 _CANCEL_WITHIN_S: Final = 2.0
 
@@ -101,7 +91,7 @@ async def serve(configuration: Configuration, beside: Callable[[], Awaitable[Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     work = asyncio.create_task(_work(configuration), name="worker")
-    watching = None if beside is None else asyncio.create_task(_beside("settings", beside))
+    watching = None if beside is None else asyncio.create_task(kept_running("settings", beside))
     stopping = asyncio.create_task(stop.wait(), name="signal")
     await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
@@ -146,29 +136,12 @@ async def _work(configuration: Configuration) -> None:
             async with asyncio.TaskGroup() as tasks:
                 pipeline = _pipeline(configuration, components, window, stream, waiting)
                 tasks.create_task(pipeline.run(), name="pipeline")
-                tasks.create_task(_beside("sweep", _sweep(configuration, components).run))
-                tasks.create_task(_beside("verify", _verifying(configuration, components).run))
-                tasks.create_task(_beside("expiry", _expiry(configuration, components).run))
-                tasks.create_task(_beside("republish", _republish(configuration, components).run))
-                tasks.create_task(_watchdog(configuration, components, stream, waiting).run(), name="watchdog")
+                for name, run in tasks_beside(configuration, components).items():
+                    tasks.create_task(kept_running(name, run), name=name)
+                tasks.create_task(watchdog(configuration, components, stream, waiting).run(), name="watchdog")
                 tasks.create_task(_watch(app), name="faust")
-                if configuration.webhooks.enabled:
-                    arguments = configuration.kafka, components.database, configuration.webhooks
-                    tasks.create_task(_beside("webhooks", partial(run_webhooks, *arguments)))
         finally:
             await stream.stop()
-
-
-async def _beside(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """Run what is beside the stream: a fault in it is told and must not end the stream."""
-    while True:
-        try:
-            await run()
-        except MisconfiguredError:
-            raise
-        except Exception:  # noqa: BLE001  # whatever it is, the stream goes on
-            _log.exception("a task beside the stream failed, and begins anew", task=name)
-        await asyncio.sleep(_BEGIN_ANEW_S)
 
 
 def _consume(stream: Stream, window: Window) -> None:
@@ -192,56 +165,6 @@ def _pipeline(
     preparing = Preparing(components.embedding, configuration.kafka.request_max_bytes)
     storing = Storing(components.database, components.projecting, components.announcing, waiting)
     return Pipeline(window, preparing, storing, stream, waiting)
-
-
-def _sweep(configuration: Configuration, components: Components) -> Sweep:
-    return Sweep(components.database, components.projecting, configuration.worker)
-
-
-def _verifying(configuration: Configuration, components: Components) -> Verifying:
-    return Verifying(components.database, components.projecting, configuration.worker)
-
-
-def _expiry(configuration: Configuration, components: Components) -> Expiry:
-    topics = Topics.of(configuration.kafka)
-    return Expiry(components.database, components.lag, components.producer, topics, configuration.worker)
-
-
-def _republish(configuration: Configuration, components: Components) -> Republish:
-    topics = Topics.of(configuration.kafka)
-    return Republish(
-        components.database,
-        components.lag,
-        components.producer,
-        components.announcing,
-        topics,
-        configuration.worker,
-        configuration.kafka.request_max_bytes,
-    )
-
-
-def _watchdog(configuration: Configuration, components: Components, stream: Stream, waiting: Waiting) -> Watchdog:
-    async def stores_up() -> bool:
-        try:
-            await asyncio.to_thread(components.database.ping)
-            return await (await components.projecting.serving()).is_ready()
-        except StoreUnavailableError:
-            return False
-
-    def report(lag: dict[int, int]) -> None:
-        LAG.clear()
-        for partition, records in lag.items():
-            LAG.labels(partition).set(records)
-
-    return Watchdog(
-        components.readable_lag,
-        mine=lambda: {partition for _, partition in stream.assignment()},
-        waiting=lambda: bool(waiting.problems),
-        steps=lambda: waiting.steps + components.embedding.steps,
-        stores_up=stores_up,
-        report=report,
-        settings=configuration.worker,
-    )
 
 
 async def _watch(app: faust.App) -> None:

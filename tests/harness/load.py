@@ -24,8 +24,8 @@ async def under_load(
 ) -> AsyncIterator[None]:
     """Publish the messages bit by bit, over about ``over_s`` seconds; in the end Kafka has all of them.
 
-    ``rest_at_end``: when the block ends before, the rest is published at once. With it ``over_s`` may be longer than
-    the block takes on a fast machine, so that a slow one is under load to the end, too.
+    ``rest_at_end``: when the block ends before, the rest is published at once. With it ``over_s`` may be longer
+    than the block takes on a fast machine, so that a slow one is under load to the end, too.
     """
     ended = asyncio.Event()
 

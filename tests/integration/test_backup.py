@@ -154,6 +154,9 @@ async def test_into_another_kafka_and_what_is_refused(system: System, empty: Sys
     (damaged / "postgres.dump").write_bytes((folder / "postgres.dump").read_bytes()[:-1] + b"x")
     wrong = await call(empty, "restore", str(damaged))
     assert (wrong.code, "checksum" in wrong.err) == (ExitCode.FAILED, True)
+    (damaged / "postgres.dump").unlink()
+    wrong = await call(empty, "restore", str(damaged))
+    assert (wrong.code, "holds no postgres.dump" in wrong.err) == (ExitCode.FAILED, True)
     assert stand(empty) == {}
 
     held: dict[str, int] = {}
