@@ -16,7 +16,8 @@ from agentmem.invocation import Invocation, pass_invocation
 
 if TYPE_CHECKING:
     from agentmem.settings import Settings
-    from agents.maintenance.rebuild import Phase, Rebuild, Rebuilt
+    from agents.maintenance.rebuild import Rebuild
+    from agents.maintenance.rebuilt import Phase, Rebuilt
 
 _LOCK: Final = "rebuild"
 

@@ -28,52 +28,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import partial
-from typing import Any, Final
-from uuid import UUID
+from typing import Any
 
 from agents import failpoints
-from agents.maintenance.mending import project_but_refused, stale
+from agents.maintenance.filling import Filling
 from agents.maintenance.patience import Patience
-from agents.maintenance.rebuilt import Step, is_unfinished, rebuild_entry
+from agents.maintenance.rebuilt import Phase, Rebuilt, Step, is_unfinished, rebuild_entry
 from agents.maintenance.settling import settled_moment
 from agents.projection import Projection
 from infra.postgres.audit import AuditEntry
 from infra.postgres.collections import CollectionState, SearchCollection
 from infra.weaviate import VectorIndex
-
-#: Memories embedded and written at a time.
-PAGE: Final = 500
-#: Rounds of catching up: each one has to do what changed during the one before.
-_ROUNDS_MAX: Final = 20
-
-
-class Phase(StrEnum):
-    """What the rebuild is doing."""
-
-    FILLING = "filling"
-    CATCHING_UP = "catching up"
-    RETIRING = "waiting before the old collection is dropped"
-    WAITING = "waiting for a store"
-
-
-@dataclass
-class Rebuilt:
-    """What was done. ``refused`` are memories whose own vector does not fit the model: no search finds them.
-
-    ``built_before``: by a command that was interrupted after the switch; only the clearing up was left.
-    """
-
-    collection: str = ""
-    built_before: bool = False
-    filled: int = 0
-    caught_up: int = 0
-    switched: bool = False
-    refused: list[UUID] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)
 
 
 class Rebuild:
@@ -82,17 +49,17 @@ class Rebuild:
     def __init__(
         self, projection: Projection, actor: str, keep_s: float, tell: Callable[[Phase, Rebuilt], None]
     ) -> None:
+        self._projection = projection
         self._database = projection.database
         self._collections = projection.database.collections
         self._index = projection.index
-        self._projecting = projection.projecting
         self._model = projection.model
         self._actor = actor
         self._keep_s = keep_s
         self._tell = tell
         self._done = Rebuilt()
-        patience = Patience(lambda: tell(Phase.WAITING, self._done))
-        self._call, self._patiently = patience.call, patience.until_done
+        self._patience = Patience(lambda: tell(Phase.WAITING, self._done))
+        self._call, self._patiently = self._patience.call, self._patience.until_done
 
     async def run(self) -> Rebuilt:
         """Do it all, or what is left of one that was interrupted. A store that is down is waited for."""
@@ -173,48 +140,13 @@ class Rebuild:
         await self._patiently(lambda: target.ensure(self._model))
         await self._call(self._collections.advance, name, CollectionState.PLANNED, CollectionState.BUILDING)
         await self._patiently(lambda: settled_moment(self._database))
-        await self._fill(target, filled_to)
-        until = await self._catch_up(target, since)
+        filling = Filling(self._projection, target, self._patience, self._done, self._tell)
+        await filling.fill(filled_to)
+        until = await filling.catch_up(since)
         switched = self._entry(Step.SWITCH, name, served=await self._serving())
         await self._call(self._collections.switch, name, until, switched)
         self._done.switched = True
         failpoints.passing("after-switch")
-
-    async def _fill(self, target: VectorIndex, last: UUID | None) -> None:
-        while True:
-            self._tell(Phase.FILLING, self._done)
-            ids = await self._call(self._database.ids_after, last, PAGE, deleted=True)
-            await self._project(target, ids)
-            if not ids:
-                return
-            self._done.filled += len(ids)
-            last = ids[-1]
-            await self._call(self._collections.filled, target.collection, last)
-
-    async def _catch_up(self, target: VectorIndex, after: datetime) -> datetime:
-        """Project what changed since; returns the time up to which all is done."""
-        for _ in range(_ROUNDS_MAX):
-            until = await self._patiently(lambda: settled_moment(self._database))
-            changed = 0
-            last: UUID | None = None
-            while True:
-                self._tell(Phase.CATCHING_UP, self._done)
-                page = await self._call(self._database.changed_between, after, until, last, PAGE)
-                ids = await self._patiently(partial(stale, target, page))
-                await self._project(target, ids)
-                self._done.caught_up += len(ids)
-                changed += len(page)
-                if len(page) < PAGE:
-                    break
-                last = page[-1].id
-            after = until
-            if changed <= PAGE:
-                break
-        return after
-
-    async def _project(self, target: VectorIndex, ids: Sequence[UUID]) -> None:
-        project = partial(self._projecting.project, vectors={}, verify=True, only=target)
-        self._done.refused += await project_but_refused(ids, lambda part: self._patiently(partial(project, part)))
 
     async def _retire(self) -> None:
         known = await self._mine()

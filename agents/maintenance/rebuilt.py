@@ -1,14 +1,41 @@
-"""Which rebuild is finished, by the audit: what is written down of one, and how it is asked for."""
+"""What a rebuild tells of itself: while it runs, at its end, and in the audit, which knows a finished one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
+from uuid import UUID
 
 from infra.postgres import Database
 from infra.postgres.audit import AuditEntry
 
 _SUBJECT: Final = "rebuild"
+
+
+class Phase(StrEnum):
+    """What the rebuild is doing."""
+
+    FILLING = "filling"
+    CATCHING_UP = "catching up"
+    RETIRING = "waiting before the old collection is dropped"
+    WAITING = "waiting for a store"
+
+
+@dataclass
+class Rebuilt:
+    """What was done. ``refused`` are memories whose own vector does not fit the model: no search finds them.
+
+    ``built_before``: by a command that was interrupted after the switch; only the clearing up was left.
+    """
+
+    collection: str = ""
+    built_before: bool = False
+    filled: int = 0
+    caught_up: int = 0
+    switched: bool = False
+    refused: list[UUID] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
 
 
 class Step(StrEnum):

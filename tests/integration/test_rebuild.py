@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from agents.maintenance.rebuild import Phase, Rebuild, Rebuilt
+from agents.maintenance.rebuild import Rebuild
+from agents.maintenance.rebuilt import Phase, Rebuilt
 from agents.projection import Projection
 from agents.stages.apply import apply
 from infra.postgres.collections import CollectionState

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from weaviate.classes.config import Reconfigure
 
-from agents.maintenance.rebuild import Rebuild, Rebuilt
+from agents.maintenance.rebuild import Rebuild
+from agents.maintenance.rebuilt import Rebuilt
 from agents.projection import Projection
 from infra.postgres.audit import AuditEntry
 from infra.postgres.collections import CollectionState
