@@ -100,6 +100,13 @@ def test_only_the_doors_are_published_and_on_loopback() -> None:
     assert compose()["networks"]["stores"] == {"internal": True}
 
 
+def test_who_calls_others_has_a_way_out_and_no_store_has_one() -> None:
+    # Webhooks leave from the worker, and the gateway asks for an issuer's keys; the others are published.
+    outside = {name for name, service in SERVICES.items() if "outside" in service.get("networks", ())}
+    assert outside == PUBLISHED | {"worker"}
+    assert "stores" in SERVICES["worker"]["networks"]
+
+
 def test_secrets_have_no_default() -> None:
     secrets = {
         f"{name}.{variable}": str(value)

@@ -11,14 +11,15 @@ import sysconfig
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from infra.deploy.image_size import BUDGET, MB, sizes
 from infra.local import versions
+from infra.onnx.settings import VARIANTS
 from tests.unit.deploy_files import DEPLOY, DOCKERFILE, ROOT, named_variables, variables
 from tests.unit.tiny_model import make_model
 
 TEXT = DOCKERFILE.read_text()
+#: One for each execution provider.
+LOCKS = {"runtime", *VARIANTS} - {"cpu"}
 
 
 def test_it_stays_below_its_budget() -> None:
@@ -39,8 +40,9 @@ def test_all_packages_are_copied() -> None:
     ours = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     copied = [line.split()[1:] for line in TEXT.splitlines() if line.startswith("COPY ") and "--from" not in line]
     assert [source for source, *_ in copied if source in ours] == ours
+    copied += [[f"requirements/{lock}.lock", "./"] for lock in LOCKS]
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    files = {source for sources in copied for source in sources[:-1]}
+    files = {source for sources in copied for source in sources[:-1]} - {"requirements/${LOCK}.lock"}
     assert files - {"infra/deploy/build.lock"} == let_in
     assert all((ROOT / source).exists() for source in files)
 
@@ -80,23 +82,40 @@ def test_every_setting_that_it_names_exists() -> None:
     assert named_variables(DOCKERFILE) <= variables()
 
 
-@pytest.mark.parametrize("variant", ["", "int8"])
-def test_the_model_is_fetched_and_then_read_only(variant: str, tmp_path: Path) -> None:
+def tree(directory: Path) -> dict[Path, tuple[int, bytes]]:
+    """All that is in a directory, with when it changed and what it holds."""
+    paths = [directory, *directory.rglob("*")]
+    return {path: (path.stat().st_mtime_ns, b"" if path.is_dir() else path.read_bytes()) for path in paths}
+
+
+def test_the_model_that_is_fetched_is_only_read_by_every_variant(tmp_path: Path) -> None:
     (program,) = re.findall(r'python -c "(.+)"$', TEXT, re.MULTILINE)
+    (fetched,) = re.findall(r"^ARG VARIANT=(.*)$", TEXT, re.MULTILINE)
     make_model(tmp_path / "model")
+    models = tmp_path / "models"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AGENTMEM_")} | {
         "AGENTMEM_EMBEDDING_MODEL": str(tmp_path / "model"),
         "AGENTMEM_EMBEDDING_REVISION": "",
-        "AGENTMEM_EMBEDDING_VARIANT": variant,
         "AGENTMEM_EMBEDDING_MIN_COSINE": "0.5",
-        "AGENTMEM_EMBEDDING_CACHE_DIR": str(tmp_path / "models"),
+        "AGENTMEM_EMBEDDING_CACHE_DIR": str(models),
         "HF_HUB_OFFLINE": "1",
     }
-    for _ in range(2):
+
+    def load(variant: str) -> None:
         done = subprocess.run(
-            [sys.executable, "-c", program], check=False, capture_output=True, text=True, cwd=ROOT, env=environment
+            [sys.executable, "-c", program],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=environment | {"AGENTMEM_EMBEDDING_VARIANT": variant},
         )
         assert done.returncode == 0, done.stderr
-        if (tmp_path / "models").exists():
-            for path in (tmp_path / "models").rglob("*"):
-                path.chmod(0o555 if path.is_dir() else 0o444)
+
+    load(fetched)
+    # With the vectors that other providers are compared with, too.
+    assert list(models.glob("onnx/*.npy"))
+    before = tree(models)
+    for variant in VARIANTS["cpu"]:
+        load(variant)
+        assert tree(models) == before

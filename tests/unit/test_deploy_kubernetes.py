@@ -131,9 +131,52 @@ def test_a_pod_is_nobody(name: str) -> None:
 def test_probes_ask_what_answers(name: str) -> None:
     (container,) = PODS[name]["containers"]
     assert container["ports"] == [{"name": "http", "containerPort": int(cluster_settings()[SERVING[name]])}]
-    paths = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
-    assert paths == {"startup": "/health/live", "liveness": "/health/live", "readiness": "/health/ready"}
-    assert set(paths.values()) <= {route.path for route in ROUTES}
+    probes = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+    live, ready = "/health/live", "/health/ready"
+    assert (
+        probes
+        == {
+            # Nobody calls a worker: there "ready" is what a rollout waits for.
+            "agentmem-worker": {"startup": live, "liveness": live, "readiness": ready},
+            # A gateway that lacks a store still answers what does not need it: it must keep its callers.
+            "agentmem-gateway": {"startup": ready, "liveness": live, "readiness": live},
+        }[name]
+    )
+    assert set(probes.values()) <= {route.path for route in ROUTES}
+
+
+def test_a_gateway_waits_an_hour_for_its_stores_before_it_is_restarted() -> None:
+    (container,) = PODS["agentmem-gateway"]["containers"]
+    probe = container["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 3600
+
+
+def egress(component: str) -> set[int]:
+    """The ports that a component may go out to."""
+    labels = {"app.kubernetes.io/name": "agentmem", "app.kubernetes.io/component": component}
+    policies = [found["spec"] for found in manifests() if found["kind"] == "NetworkPolicy"]
+    return {
+        port["port"]
+        for policy in policies
+        if "Egress" in policy["policyTypes"] and policy["podSelector"]["matchLabels"].items() <= labels.items()
+        for rule in policy["egress"]
+        for port in rule["ports"]
+    }
+
+
+def test_each_reaches_the_stores_and_only_who_calls_others_the_internet() -> None:
+    components = {name.removeprefix("agentmem-") for name in PODS}
+    assert all({53, 9092, 5432, 8080, 50051} <= egress(component) for component in components)
+    assert {component for component in components if 443 in egress(component)} == {"worker", "gateway"}
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_what_is_secret_of_kafka_is_read_where_its_settings_are(name: str) -> None:
+    (container,) = PODS[name]["containers"]
+    assert container["envFrom"] == [
+        {"configMapRef": {"name": "agentmem-settings"}},
+        {"secretRef": {"name": "agentmem-kafka", "optional": True}},
+    ]
 
 
 def test_the_worker_has_half_a_gibibyte() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import promql_parser
@@ -64,6 +67,21 @@ def test_an_expression_is_over_what_exists(expression: str, shown: str) -> None:
     labels |= {label for by in re.findall(r"\bby \(([^)]*)\)", outside_of_texts) for label in by.split(", ")}
     labels |= set(re.findall(r"\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}", shown))
     assert labels <= set().union(*(SAMPLES[name] for name in named))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_no_alert_waits_for_a_rate_to_fall_to_zero(rule: dict[str, Any]) -> None:
+    # A counter with labels has no series before it first counts: its rate is then nothing, which equals no number.
+    assert not re.search(r"\b(rate|increase)\([^)]*\)+\s*(==|<)", rule["expr"])
+
+
+def test_alerts_fire_when_they_should() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool comes with Prometheus, and there is none")
+    cases = Path(__file__).with_name("alerts_test.yml")
+    done = subprocess.run([promtool, "test", "rules", str(cases)], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_metric_is_on_the_dashboard() -> None:
