@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import psycopg2
@@ -15,11 +17,13 @@ from tests.harness.kafka import has_members
 from tests.harness.load import progressed, under_load
 from tests.harness.own_stores import OwnStores
 from tests.harness.system import System
+from tests.harness.workers import WorkerProcess
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 HOUR_S = 3600
 JUMPS_S = (HOUR_S, -HOUR_S, 48 * HOUR_S, 0)
+_LOGGED_AT = re.compile(r'"timestamp": ?"([^"]+)"')
 
 
 @pytest.fixture
@@ -31,7 +35,10 @@ def clock(tmp_path: Path) -> Clock:
 async def test_the_workers_clock_jumps(system: System, case: Case, clock: Clock) -> None:
     workers = [system.start_worker(environment=clock.environment()) for _ in range(2)]
     await _jumps(system, case, clock, steady=True)
+    clock.set(48 * HOUR_S)
     await stop_cleanly(*workers)
+    for worker in workers:  # it tells when it started, and when it was told to stop
+        assert _logged_for_s(worker) > HOUR_S, "the clock of a worker did not jump: the case shows nothing"
 
 
 @pytest.mark.case("postgres-clock", full=True)
@@ -65,3 +72,8 @@ async def _jumps(system: System, case: Case, clock: Clock, *, steady: bool) -> N
             await asyncio.sleep(seconds / 8)
     await case.recovers(system)
     await case.judge(system, steady_clock=steady)
+
+
+def _logged_for_s(worker: WorkerProcess) -> float:
+    times = [datetime.fromisoformat(time) for time in _LOGGED_AT.findall(worker.text())]
+    return (max(times) - min(times)).total_seconds()

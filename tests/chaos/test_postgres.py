@@ -10,18 +10,29 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 
+from schemas.identity import memory_id
 from tests.harness.case import Case, stop_cleanly
-from tests.harness.kafka import has_members
+from tests.harness.kafka import Message, has_members, publish
 from tests.harness.load import progressed, under_load
 from tests.harness.own_stores import OwnStores
 from tests.harness.system import System
 from tests.harness.waiting import eventually
+from tests.harness.workload import message
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 _WORKERS = "application_name = 'agentmem'"
-#: A transaction that has written something and is not committed.
-_WRITING = f"SELECT count(*) FROM pg_stat_activity WHERE {_WORKERS} AND backend_xid IS NOT NULL"
+#: A transaction that has written something and waits for somebody else's.
+_HELD = f"""
+    SELECT count(*) FROM pg_stat_activity
+    WHERE {_WORKERS} AND backend_xid IS NOT NULL AND wait_event_type = 'Lock'
+"""
+#: Takes the place of a memory's first version.
+_TAKE = """
+    INSERT INTO memory_history (memory_id, version, project, text, role, metadata, kind, request_id, index,
+                                created_at, updated_at, recorded_at)
+    VALUES (%s, 1, 'default', '', 'user', '{}', 'added', %s, 0, now(), now(), now())
+"""
 
 
 @pytest.mark.case("postgres-killed")
@@ -33,10 +44,12 @@ async def test_postgres_killed_in_the_middle_of_a_transaction(
     await has_members(system, 2)
     messages = list(case.work(poison=0.01).messages(case.scaled(4_000, 1_500)))
     async with under_load(system, messages, case.scaled(60, 20), rest_at_end=True):
-        for _ in range(case.scaled(3, 1)):
+        for number in range(case.scaled(3, 1)):
             await progressed(system, 100)
-            await _writing(system)
-            await breakable.kill("postgres")
+            with _never_committed(system, f"held-{number}"):
+                await publish(system, [_add(case, f"held-{number}")])
+                await _held(system)
+                await breakable.kill("postgres")
             await breakable.start("postgres")
             await case.recovers(system)
     await case.judge(system)
@@ -63,17 +76,32 @@ async def test_no_connection_to_postgres_is_left(
     await stop_cleanly(*workers)
 
 
-async def _writing(system: System) -> None:
+@contextmanager
+def _never_committed(system: System, request_id: str) -> Iterator[None]:
+    """Hold a worker that adds a memory by this request before it can commit.
+
+    It has written all but the history then, and waits to see whether ours is committed.
+    """
+    with closing(_connect(system)) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(_TAKE, (str(memory_id("default", request_id, 0)), request_id))
+        yield
+
+
+async def _held(system: System) -> None:
     with closing(_connect(system)) as connection, connection.cursor() as cursor:
 
         async def seen() -> bool:
-            for _ in range(200):  # such a moment is short
-                cursor.execute(_WRITING)
-                if cursor.fetchall() != [(0,)]:
-                    return True
-            return False
+            cursor.execute(_HELD)
+            return cursor.fetchall() != [(0,)]
 
-        await eventually(seen, 120, "a worker's transaction is open", system.logs)
+        await eventually(seen, 120, "a worker's transaction is held", system.logs)
+
+
+def _add(case: Case, request_id: str) -> Message:
+    vector = [case.random.gauss(0, 1) for _ in range(case.embedder.identity.dimension)]
+    request = {"request_id": request_id, "op": "add", "user_id": "held", "text": request_id, "vector": vector}
+    return message(request)
 
 
 @contextmanager

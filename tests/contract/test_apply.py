@@ -87,9 +87,10 @@ def test_apply_equals_the_naive_model_and_repeats_the_same_events(
     for id, naive in model.rows.items():
         row = rows[id]
         assert (row.text, row.metadata, row.version) == (naive.text, naive.metadata, naive.version)
+        assert row.vector == naive.vector
         assert (row.deleted_at is not None, row.expires_at) == (naive.deleted, naive.expires)
         history = database.history(row.scope.project, id)
-        assert [entry.kind for entry in history] == model.versions[id]
+        assert [entry.kind for entry in history] == [version.kind for version in model.versions[id]]
         assert [entry.memory.version for entry in history] == list(range(1, row.version + 1))
     for key, (_, changes) in model.outcomes.items():
         outcome = database.outcome(*key)

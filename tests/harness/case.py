@@ -88,6 +88,7 @@ class Case:
             "duplicated": len(findings.duplicated),
             "stale": len(findings.stale),
             "dead_lettered": summary.dead_letters,
+            "dead_lettered_again": summary.repeated_dead_letters,
             "seen_again": summary.seen_again,
         }
 

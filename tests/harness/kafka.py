@@ -123,12 +123,12 @@ async def caught_up(system: System, within_s: float) -> None:
     await eventually(done, within_s, "the group has committed everything", system.logs)
 
 
-async def group_state(system: System) -> tuple[str, int]:
-    """The group's state as Kafka calls it (``Stable``, ``Empty``, …), and its number of members."""
+async def group_state(system: System) -> tuple[str, set[str]]:
+    """The group's state as Kafka calls it (``Stable``, ``Empty``, …), and the ids that it gave its members."""
     async with _admin(system) as admin:
         [response] = await admin.describe_consumer_groups([system.kafka.group])
     [(_, _, state, _, _, members, *_)] = response.groups
-    return state, len(members)
+    return state, {id for id, *_ in members}
 
 
 async def has_members(system: System, count: int, within_s: float = 120) -> None:
@@ -136,7 +136,8 @@ async def has_members(system: System, count: int, within_s: float = 120) -> None
     wanted = [("Stable", count)] if count else [("Empty", 0), ("Dead", 0)]
 
     async def there() -> bool:
-        return await group_state(system) in wanted
+        state, members = await group_state(system)
+        return (state, len(members)) in wanted
 
     await eventually(there, within_s, f"{count} members in the group", system.logs)
 

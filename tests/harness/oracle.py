@@ -27,6 +27,8 @@ class Summary:
 
     requests: int
     dead_letters: int
+    #: How many dead letters are of a record that has one already.
+    repeated_dead_letters: int
     rows: int
     live: int
     events: int
@@ -65,9 +67,11 @@ async def examine(
     oracle_events.check_events(seen, findings)
     oracle_events.check_dead_letters(seen, poison, findings)
     await check_index(system, seen, embedder, findings)
+    set_aside = len({letter.source for letter in seen.dead_letters})
     summary = Summary(
         requests=len(seen.requests),
-        dead_letters=len({letter.source for letter in seen.dead_letters}),
+        dead_letters=set_aside,
+        repeated_dead_letters=len(seen.dead_letters) - set_aside,
         rows=len(seen.rows),
         live=len(seen.points),
         events=len(seen.events),

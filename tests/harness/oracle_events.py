@@ -8,9 +8,10 @@ from uuid import UUID
 
 import orjson
 
-from schemas.events import EventType
+from schemas.events import EventBody, EventMemory, EventType
 from schemas.history import ChangeKind, HistoryEntry, RequestStatus
 from schemas.identity import event_id
+from schemas.memories import Memory
 from streams.records import Record
 from tests.harness.findings import Findings
 from tests.harness.observed import Observed
@@ -36,20 +37,38 @@ def check_events(seen: Observed, findings: Findings) -> None:
     findings.same_keys("event", first, wanted)
     versions: Counter[UUID] = Counter()
     for id, record in first.items():
-        body = orjson.loads(record.value or b"")
-        outcome = seen.outcomes.get((body["project"], body["request_id"]))
+        body = EventBody.model_validate_json(record.value or b"")
+        outcome = seen.outcomes.get((body.project, body.request_id))
         if outcome is not None:
-            found = body["count"], body.get("reason")
+            found = body.count, body.reason
             findings.judge(findings.wrong, f"event {id}", found, (outcome.events, outcome.reason))
         if (entry := wanted.get(id)) is None:
             continue
         memory = entry.memory
-        told = (record.key, body["memory"]["id"], body["memory"]["text"], body["version"], body["previous_text"])
-        key = memory.scope.key.encode()
-        happened = (key, str(memory.id), memory.text, memory.version, entry.previous_text)
+        told = (record.key, record.header("ce_type"), body.version, body.previous_text, body.memory)
+        kind, key = _TYPES[entry.kind], memory.scope.key.encode()
+        happened = (key, kind, memory.version, entry.previous_text, _event_memory(memory))
         findings.judge(findings.wrong, f"event {id}", told, happened)
         versions[memory.id] += 1
         findings.judge(findings.wrong, f"place of event {id}", memory.version, versions[memory.id])
+
+
+def _event_memory(memory: Memory) -> EventMemory:
+    scope = memory.scope
+    return EventMemory(
+        id=memory.id,
+        text=memory.text,
+        user_id=scope.user_id,
+        agent_id=scope.agent_id,
+        app_id=scope.app_id,
+        run_id=scope.run_id,
+        role=memory.role,
+        name=memory.name,
+        metadata=memory.metadata,
+        created_at=memory.created_at,
+        updated_at=memory.updated_at,
+        expiration_date=memory.expires_at,
+    )
 
 
 def _wanted(seen: Observed) -> dict[str, HistoryEntry | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from schemas.history import HistoryEntry, RequestStatus
 from schemas.memories import Memory
@@ -11,7 +12,7 @@ from streams.records import Record
 from tests.harness.findings import Findings
 from tests.harness.observed import Observed
 from tests.harness.workload import POISON_HEADER
-from tests.unit.naive import NaiveModel
+from tests.unit.naive import NaiveModel, NaiveRow, NaiveVersion
 
 #: Poison that is readable as a request: it gets a row and an event beside its dead letter.
 _ANSWERED = {"invalid_vector"}
@@ -24,38 +25,35 @@ def check_rows(seen: Observed, model: NaiveModel, findings: Findings) -> None:
     both = findings.same_keys("memory", seen.rows, model.rows)
     for id in both:
         row, expected = seen.rows[id], model.rows[id]
-        scope = row.scope
-        found = (
-            (scope.project, scope.user_id, scope.agent_id, scope.app_id, scope.run_id),
-            *(row.text, row.metadata, row.version, row.expires_at, row.deleted_at is not None, row.role, row.name),
-        )
-        wanted = (
-            expected.scope,
-            *(expected.text, expected.metadata, expected.version, expected.expires, expected.deleted),
-            *(expected.role, expected.name),
-        )
-        findings.judge(findings.stale, f"memory {id}", found, wanted)
+        findings.judge(findings.stale, f"memory {id}", _known(row), replace(expected, vector=None))
+        findings.judge(findings.stale, f"vector of memory {id}", row.vector, expected.vector)
 
 
 def check_history(seen: Observed, model: NaiveModel | None, findings: Findings, steady_clock: bool) -> None:
-    """Each memory's history has no gap, ends in its row, and is as long as the model says."""
+    """Each memory's history has no gap, ends in its row, and tells what the model says."""
     findings.same_keys("the history of memory", seen.history, seen.rows)
     for id, entries in seen.history.items():
         versions = [entry.memory.version for entry in entries]
         findings.judge(findings.wrong, f"versions of {id}", versions, list(range(1, len(entries) + 1)))
         if model is not None:
-            kinds, wanted = [entry.kind for entry in entries], model.versions.get(id, [])
-            kind = findings.lost if len(kinds) < len(wanted) else findings.duplicated
-            findings.judge(kind, f"changes of {id}", kinds, wanted)
+            wanted = model.versions.get(id, [])
+            kind = findings.lost if len(entries) < len(wanted) else findings.duplicated
+            findings.judge(kind, f"number of changes of {id}", len(entries), len(wanted))
+            for entry, version in zip(entries, wanted, strict=False):
+                found = NaiveVersion(entry.kind, entry.request_id, _known(entry.memory))
+                findings.judge(findings.wrong, f"change of {id}", found, version)
         previous: HistoryEntry | None = None
         for entry in entries:
-            text = previous.memory.text if previous else None
-            findings.judge(findings.wrong, f"text before, of {id}", entry.previous_text, text)
+            told = entry.previous_text, entry.previous_metadata
+            before = (previous.memory.text, previous.memory.metadata) if previous else (None, None)
+            findings.judge(findings.wrong, f"text and metadata before, of {id}", told, before)
             if steady_clock and previous is not None and previous.recorded_at > entry.recorded_at:
                 findings.wrong.append(f"history of {id} goes back in time")
             previous = entry
         if id in seen.rows:
-            findings.judge(findings.stale, f"end of {id}", _state(seen.rows[id]), _state(entries[-1].memory))
+            # A history row holds all of its memory but the vector.
+            row = replace(seen.rows[id], vector=None)
+            findings.judge(findings.stale, f"end of {id}", row, entries[-1].memory)
 
 
 def check_outcomes(seen: Observed, model: NaiveModel, poison: Poison, findings: Findings) -> None:
@@ -76,9 +74,19 @@ def answered(poison: Poison) -> Iterator[tuple[tuple[str, str], str]]:
             yield (request.project, request.request_id), reason
 
 
-def _state(memory: Memory) -> tuple[object, ...]:
-    # A history row holds all of its memory but the vector.
-    return (memory.scope, memory.text, memory.metadata, memory.created_at, memory.updated_at, memory.deleted_at)
+def _known(memory: Memory) -> NaiveRow:
+    """What the model knows of a memory, less its vector."""
+    scope = memory.scope
+    return NaiveRow(
+        scope=(scope.project, scope.user_id, scope.agent_id, scope.app_id, scope.run_id),
+        text=memory.text,
+        metadata=memory.metadata,
+        version=memory.version,
+        expires=memory.expires_at,
+        deleted=memory.deleted_at is not None,
+        role=memory.role,
+        name=memory.name,
+    )
 
 
 def _status(what: str) -> RequestStatus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from random import Random
 
 import psycopg2
@@ -27,16 +28,26 @@ async def test_each_damage_is_counted(system: System, embedder: Embedder) -> Non
     _, findings = await examine(system, embedder)
     findings.assert_none()
     seen = await observe(system)
-    changed, forgotten, unindexed = list(seen.points)[:3]
+    changed, forgotten, unindexed, *others = seen.points
+    # Of these both stores will say the same: only the requests say otherwise.
+    one, other = [id for id in others if seen.rows[id].vector is not None][:2]
+    rewritten = next(id for id in others if len(seen.history[id]) > 1)
     event, letter = seen.events[0], seen.dead_letters[0]
 
     dsn = system.postgres.dsn.get_secret_value()
     with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
         cursor.execute("UPDATE memories SET text = 'not asked for' WHERE id = %s", (str(changed),))
         cursor.execute("DELETE FROM memory_history WHERE memory_id = %s", (str(forgotten),))
+        swap = "UPDATE memories SET vector = o.vector FROM memories o WHERE (memories.id, o.id) IN (%s, %s)"
+        cursor.execute(swap, ((str(one), str(other)), (str(other), str(one))))
+        rewrite = "UPDATE memory_history SET {} = 'rewritten' WHERE memory_id = %s AND version = %s"
+        cursor.execute(rewrite.format("text"), (str(rewritten), 1))
+        cursor.execute(rewrite.format("previous_text"), (str(rewritten), 2))
     index = VectorIndex(system.weaviate)
     await index.open()
     await index.delete([unindexed])
+    swapped = {one: seen.points[other].vector, other: seen.points[one].vector}
+    await index.upsert([replace(seen.points[id], vector=vector) for id, vector in swapped.items()])
     await index.close()
     strange = [
         (name, b"0") if name.endswith("errors.offset") else (name, value) for name, value in letter.record.headers
@@ -47,15 +58,22 @@ async def test_each_damage_is_counted(system: System, embedder: Embedder) -> Non
             system.topics.events, key=event.key, value=(event.value or b"") + b" ", headers=event.headers
         )
         more = producer.send(system.topics.dead_letters, key=b"k", value=b"v", headers=strange)
-        await acknowledged([await again, await more])
+        copy = letter.record
+        twice = producer.send(system.topics.dead_letters, key=copy.key, value=copy.value, headers=copy.headers)
+        await acknowledged([await again, await more, await twice])
 
     summary, findings = await examine(system, embedder)
     assert summary.requests == 150
+    assert summary.repeated_dead_letters == 1
     assert len(findings.duplicated) >= 2
-    assert any("event" in one for one in findings.duplicated)
-    assert any("dead letter" in one for one in findings.duplicated)
-    assert any(str(forgotten) in one for one in findings.lost)
-    assert any(str(changed) in one for one in findings.stale)
-    assert any(str(unindexed) in one for one in findings.stale)
+    assert any("event" in finding for finding in findings.duplicated)
+    assert any("dead letter" in finding for finding in findings.duplicated)
+    assert any(str(forgotten) in finding for finding in findings.lost)
+    assert any(str(changed) in finding for finding in findings.stale)
+    assert any(str(unindexed) in finding for finding in findings.stale)
+    for id in (one, other):
+        assert any(f"vector of memory {id}" in finding for finding in findings.stale)
+        assert not any(f"object {id}" in finding for finding in findings.stale)
+    assert any(f"change of {rewritten}" in finding for finding in findings.wrong)
     with pytest.raises(AssertionError, match="lost"):
         findings.assert_none()

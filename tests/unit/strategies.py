@@ -15,6 +15,7 @@ METADATA: st.SearchStrategy[dict[str, Any] | None] = st.one_of(
     st.none(), st.just({}), st.dictionaries(st.sampled_from("ab"), st.integers(0, 2), max_size=2)
 )
 EXPIRY = st.sampled_from(["2030-01-31", "2031-01-31T10:00:00Z"])
+VECTORS = st.none() | st.sampled_from([[3.0, 4.0], [0.0, 0.5], [-1.0, 1e-3]])
 PROJECTS = st.sampled_from(["default", "other"])
 USERS = st.sampled_from(["alice", "alice-2", "bob"])
 
@@ -48,6 +49,8 @@ def requests(draw: st.DrawFn, *, barriers: bool = False, max_size: int = 30) -> 
 def _add(draw: st.DrawFn) -> dict[str, Any]:
     texts = draw(st.lists(TEXTS, min_size=1, max_size=3))
     fields: dict[str, Any] = {"messages": [{"role": "user", "content": text} for text in texts]}
+    if len(texts) == 1 and (vector := draw(VECTORS)):
+        fields["vector"] = vector
     if metadata := draw(METADATA):
         fields["metadata"] = metadata
     if draw(st.booleans()):
@@ -78,4 +81,6 @@ def _change(draw: st.DrawFn, op: str, made: list[MemoryRequest]) -> dict[str, An
         }
         for name in draw(st.sets(st.sampled_from(sorted(changes)), min_size=1)):
             fields[name] = changes[name]
+        if "text" in fields and (vector := draw(VECTORS)):
+            fields["vector"] = vector
     return fields

@@ -52,11 +52,12 @@ def test_fold_equals_the_naive_model_however_the_log_is_cut(log: list[MemoryRequ
     assert rows.keys() == model.rows.keys()
     for id, row in rows.items():
         naive = model.rows[id]
-        assert (row.text, row.metadata, row.version, row.expires_at) == (
+        assert (row.text, row.metadata, row.version, row.expires_at, row.vector) == (
             naive.text,
             naive.metadata,
             naive.version,
             naive.expires,
+            naive.vector,
         )
         assert (row.deleted_at is not None) == naive.deleted
         assert (row.scope.project, row.scope.user_id, row.scope.agent_id, row.scope.app_id, row.scope.run_id) == (
