@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-import structlog
-
 from agents.waiting import RevokedError
 from schemas.problems import (
     BatchRejectedError,
     DeadLetterReason,
+    GaveUpError,
     MisconfiguredError,
     RecordRejectedError,
     StoreUnavailableError,
 )
-
-_log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -24,7 +21,7 @@ T = TypeVar("T")
 _LONE_FAILURES: Final = 3
 
 
-class SystemicError(Exception):
+class SystemicError(GaveUpError):
     """Every record fails for an unexpected reason: the fault is not theirs. Stop, and commit nothing."""
 
 
@@ -54,8 +51,6 @@ class Isolation:
                 ) from unexpected[0]
         elif items:
             self._lone_failures = 0
-        for error in unexpected:
-            _log.error("a record fails unexpectedly", stage=self._stage, exc_info=error)
         return [(item, _as_rejection(error)) for item, error in failures]
 
     async def _split(
@@ -82,4 +77,7 @@ def _as_rejection(error: Exception) -> RecordRejectedError:
         return error
     if isinstance(error, BatchRejectedError):
         return RecordRejectedError(DeadLetterReason.REJECTED_BY_STORE, str(error))
-    return RecordRejectedError(DeadLetterReason.UNEXPECTED_ERROR, repr(error))
+    rejection = RecordRejectedError(DeadLetterReason.UNEXPECTED_ERROR, repr(error))
+    # For the log, where the dead letter has its line.
+    rejection.__cause__ = error
+    return rejection

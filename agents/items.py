@@ -32,15 +32,23 @@ class Item:
         """The trace context for the events of this request."""
         return None if self.span is None else traceparent_of(self.span)
 
+    def rejected(self, error: RecordRejectedError, stage: str) -> Rejected:
+        """This item, for the dead-letter topic."""
+        return Rejected(self.record, error, stage, self, self.span)
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record for the dead-letter topic: why, and by which stage. ``item`` is there if it was readable."""
+    """A record for the dead-letter topic: why, and by which stage.
+
+    ``item`` is there if it was readable, ``span`` if its producer sent a trace context.
+    """
 
     record: Record
     error: RecordRejectedError
     stage: str
     item: Item | None = None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 
 from agents import failpoints
-from agents.preparing import Prepared, Preparing, spans_of
+from agents.preparing import Prepared, Preparing
 from agents.storing import Check, Storing
 from agents.waiting import RevokedError, Waiting
 from infra.telemetry.metrics import EVENT_LATENCY, QUEUE, RECORDS
@@ -81,8 +81,7 @@ class Pipeline:
                 if await self._unless_revoked(one.batch, partial(self._store, one)):
                     await stored.put(one.batch)
             finally:
-                for span in spans_of(one.items):
-                    span.end()
+                one.end_spans()
             self._in_hand -= 1
             self._free.release()
             self._window.look_again()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from opentelemetry.trace import Span
@@ -14,7 +14,6 @@ from agents.stages.embed import EmbedStage, Vectors
 from infra.telemetry import tracing
 from infra.telemetry.metrics import BATCH_RECORDS, STAGE_SECONDS, UNKEYED
 from schemas.problems import RecordRejectedError
-from schemas.requests import MemoryRequest
 from streams.records import Batch, Record
 
 
@@ -26,6 +25,12 @@ class Prepared:
     items: Sequence[Item]
     rejected: Sequence[Rejected]
     vectors: Vectors
+
+    def end_spans(self) -> None:
+        """Its records are done with, one way or the other."""
+        for span in (*(one.span for one in self.items), *(one.span for one in self.rejected)):
+            if span is not None:
+                span.end()
 
 
 class Preparing:
@@ -49,22 +54,28 @@ class Preparing:
         async def embed(part: Sequence[Item]) -> None:
             vectors.update(await self._embedding.embed_items(part))
 
-        with STAGE_SECONDS.labels("embed").time(), tracing.stage("embed", spans_of(items)):
+        with STAGE_SECONDS.labels("embed").time(), tracing.stage("embed", [item.span for item in items]):
             failed = await self._isolation.run(items, embed)
         faulty = {id(item) for item, _ in failed}
-        rejected += [Rejected(item.record, error, "embed", item) for item, error in failed]
+        rejected += [item.rejected(error, "embed") for item, error in failed]
         return Prepared(batch, [item for item in items if id(item) not in faulty], rejected, vectors)
 
     def _decode(self, record: Record, items: list[Item], rejected: list[Rejected]) -> None:
-        item = None
-        stage = "decode"
+        span = _span(record)
         try:
-            request = decode(record, self._max_record_bytes)
-            stage = "embed"
-            item = Item(record, request, _span(record, request))
+            with tracing.stage("decode", [span]):
+                request = decode(record, self._max_record_bytes)
+        except RecordRejectedError as error:
+            rejected.append(Rejected(record, error, "decode", span=span))
+            return
+        item = Item(record, request, span)
+        if span is not None:
+            ids = {"project": request.project, "request_id": request.request_id, "op": request.op}
+            span.set_attributes({f"agentmem.{name}": value for name, value in ids.items()})
+        try:
             self._embedding.check(item)
         except RecordRejectedError as error:
-            rejected.append(Rejected(record, error, stage, item))
+            rejected.append(item.rejected(error, "embed"))
             return
         items.append(item)
         # An update or delete may leave the scope out; then its right key is not known here.
@@ -72,12 +83,8 @@ class Preparing:
             UNKEYED.inc()
 
 
-def spans_of(items: Iterable[Item]) -> Iterator[Span]:
-    """The spans of those items that belong to a trace."""
-    return (item.span for item in items if item.span is not None)
-
-
-def _span(record: Record, request: MemoryRequest) -> Span | None:
+def _span(record: Record) -> Span | None:
+    """The record's part of its producer's trace: from here until its events are sent."""
     traceparent = record.header("traceparent")
     if traceparent is None:
         return None
@@ -86,8 +93,5 @@ def _span(record: Record, request: MemoryRequest) -> Span | None:
         "messaging.destination.name": record.topic,
         "messaging.destination.partition.id": str(record.partition),
         "messaging.kafka.offset": record.offset,
-        "agentmem.project": request.project,
-        "agentmem.request_id": request.request_id,
-        "agentmem.op": request.op,
     }
     return tracing.begin(f"process {record.topic}", traceparent, attributes)

@@ -13,7 +13,7 @@ from agents import failpoints
 from agents.changes import changes_before, changes_of
 from agents.isolation import Isolation
 from agents.items import Applied, Item, Rejected
-from agents.preparing import Prepared, spans_of
+from agents.preparing import Prepared
 from agents.stages import announce, project
 from agents.stages.announce import AnnounceStage
 from agents.stages.apply import STAGE as APPLY
@@ -73,7 +73,7 @@ class Storing:
         rejected: list[Rejected] = []
 
         async def apply_part(part: Sequence[Item]) -> None:
-            with tracing.stage(APPLY, spans_of(part)):
+            with tracing.stage(APPLY, [item.span for item in part]):
                 done, refused = await self._on_thread(APPLY, partial(apply, self._database, part), check)
             applied.extend(done)
             rejected.extend(refused)
@@ -82,17 +82,17 @@ class Storing:
             ids = {entry.memory.id for one in part for entry in one.history}
             verify = any(one.repeated for one in part)
             work = partial(self._projecting.project, ids, prepared.vectors, verify=verify)
-            with tracing.stage(project.STAGE, spans_of(one.item for one in part)):
+            with tracing.stage(project.STAGE, [one.item.span for one in part]):
                 await self._waiting.out(project.STAGE, work, check)
 
         for item, error in await self._apply_isolation.run(items, apply_part):
-            rejected.append(Rejected(item.record, error, APPLY, item))
+            rejected.append(item.rejected(error, APPLY))
         failpoints.passing("after-apply")
         failed = await self._project_isolation.run(applied, project_part)
         failpoints.passing("after-project")
-        # Postgres holds the change, so its event is announced; the dead letter says that search lacks it.
-        rejected += [Rejected(one.item.record, error, project.STAGE) for one, error in failed]
-        with tracing.stage(announce.STAGE, spans_of(one.item for one in applied)):
+        # Their change stands in Postgres and is announced; the dead letter says that search lacks it.
+        rejected += [one.item.rejected(error, project.STAGE) for one, error in failed]
+        with tracing.stage(announce.STAGE, [one.item.span for one in applied]):
             await self._waiting.out(announce.STAGE, partial(self._announcing.announce, applied), check)
         for one in rejected:
             await self._set_aside(one, check)
@@ -107,15 +107,17 @@ class Storing:
         done: list[RequestOutcome] = []
 
         async def purge_all(_: Sequence[Item]) -> None:
-            outcome = await self._on_thread(APPLY, partial(purge, self._database, item), check)
-            while (error := refusal(outcome, item)) is None and outcome.is_open:
-                outcome = await self._on_thread(APPLY, partial(purge, self._database, item), check)
-            if error is not None:
-                raise error
+            outcome: RequestOutcome | None = None
+            while outcome is None or outcome.is_open:
+                with tracing.stage(APPLY, [item.span]):
+                    outcome = await self._on_thread(APPLY, partial(purge, self._database, item), check)
+                if error := refusal(outcome, item):
+                    raise error
+                failpoints.passing("after-apply")
             done.append(outcome)
 
         for _, error in await self._apply_isolation.run([item], purge_all):
-            await self._set_aside(Rejected(item.record, error, APPLY, item), check)
+            await self._set_aside(item.rejected(error, APPLY), check)
         for outcome in done:
             await self._announce_barrier(item, outcome, repeated, check)
             RECORDS.labels("repeated" if repeated else "applied").inc()
@@ -127,44 +129,53 @@ class Storing:
         async for history in changes_of(self._database, outcome, call):
             ids = [entry.memory.id for entry in history]
             work = partial(self._projecting.project, ids, {}, verify=repeated)
-            await self._waiting.out(project.STAGE, work, check)
+            with tracing.stage(project.STAGE, [item.span]):
+                await self._waiting.out(project.STAGE, work, check)
+            failpoints.passing("after-project")
             # Memories of another key may be another worker's, which has applied a change of theirs and not yet
             # announced it: that event must not come after this one. It may come twice.
             others = [entry.memory.id for entry in history if entry.memory.scope.key != outcome.scope.key]
             if others:
                 async for before in changes_before(self._database, others, outcome, call):
-                    await self._send([(change_event(*change), None) for change in before], check)
-            trace = item.traceparent
-            await self._send([(event, trace) for event in announce.events_of(outcome, history)], check)
+                    await self._send([change_event(*change) for change in before], None, check)
+            await self._send(announce.events_of(outcome, history), item, check)
+            failpoints.passing("after-announce")
 
     async def _set_aside(self, rejected: Rejected, check: Check) -> None:
-        outcome = None
-        if rejected.item is not None:
+        item, outcome = rejected.item, None
+        # What fails in project is applied.
+        if item is not None and rejected.stage != project.STAGE:
             outcome = await self._on_thread(rejected.stage, partial(reject, self._database, rejected), check)
-        await self._waiting.out(announce.STAGE, partial(self._announcing.set_aside, rejected), check)
-        if outcome is not None and rejected.item is not None:
-            await self._send([(outcome_event(outcome), rejected.item.traceparent)], check)
+        with tracing.stage(announce.STAGE, [rejected.span]):
+            await self._waiting.out(announce.STAGE, partial(self._announcing.set_aside, rejected), check)
+        if outcome is not None:
+            await self._send([outcome_event(outcome)], item, check)
         _log_dead_letter(rejected)
         DEAD_LETTERS.labels(rejected.error.reason, rejected.stage).inc()
         RECORDS.labels("dead_lettered").inc()
 
-    async def _send(self, events: Sequence[tuple[Event, str | None]], check: Check) -> None:
-        await self._waiting.out(announce.STAGE, partial(self._announcing.send, events), check)
+    async def _send(self, events: Sequence[Event], item: Item | None, check: Check) -> None:
+        """Send events, in the trace of an item if they are its own."""
+        traced = [(event, item.traceparent if item else None) for event in events]
+        with tracing.stage(announce.STAGE, [item.span if item else None]):
+            await self._waiting.out(announce.STAGE, partial(self._announcing.send, traced), check)
 
     async def _on_thread(self, stage: str, work: Callable[[], T], check: Check) -> T:
         return await self._waiting.out(stage, lambda: asyncio.to_thread(work), check)
 
 
 def _log_dead_letter(rejected: Rejected) -> None:
-    record, item = rejected.record, rejected.item
-    _log.warning(
+    record, item, unexpected = rejected.record, rejected.item, rejected.error.__cause__
+    log = _log.error if unexpected else _log.warning
+    log(
         "dead letter",
         reason=rejected.error.reason.value,
         stage=rejected.stage,
         source=f"{record.topic}/{record.partition}/{record.offset}",
         project=item.request.project if item else None,
         request_id=item.request.request_id if item else None,
-        trace_id=tracing.trace_id_of(item.span) if item and item.span else None,
+        trace_id=tracing.trace_id_of(rejected.span) if rejected.span else None,
+        exc_info=unexpected,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from agents import failpoints
 from agents.fold import fold
 from agents.items import Applied, Item, Rejected
 from infra.postgres import Database
@@ -31,6 +32,7 @@ def apply(database: Database, items: Sequence[Item]) -> tuple[list[Applied], lis
         changes = fold(rows, [item.request for item in fresh.values()], transaction.now())
         transaction.write(list(changes.memories.values()), changes.history, changes.outcomes)
         history = transaction.history(known.keys() - fresh.keys())
+        failpoints.passing(failpoints.IN_TRANSACTION)
     known |= {outcome.key: outcome for outcome in changes.outcomes}
     for entry in changes.history:
         history.setdefault((entry.memory.scope.project, entry.request_id), []).append(entry)
@@ -40,7 +42,7 @@ def apply(database: Database, items: Sequence[Item]) -> tuple[list[Applied], lis
     for item in items:
         outcome = known[item.key]
         if item is not fresh.get(item.key) and (error := refusal(outcome, item)):
-            rejected.append(Rejected(item.record, error, STAGE, item))
+            rejected.append(item.rejected(error, STAGE))
         else:
             applied.append(Applied(item, outcome, history.get(item.key, []), item.key not in fresh))
     return applied, rejected

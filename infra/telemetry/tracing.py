@@ -6,11 +6,11 @@ Without an endpoint nothing is recorded, and the producer's trace context is pas
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.trace import Link, Span, SpanKind
+from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -76,13 +76,17 @@ def trace_id_of(span: Span) -> str:
 
 
 @contextmanager
-def stage(name: str, records: Iterable[Span]) -> Iterator[None]:
-    """A span for one stage of a batch, linked to the spans of its records."""
-    links = [Link(span.get_span_context()) for span in records]
-    if not links:
-        yield
-        return
-    with _tracer().start_as_current_span(name, links=links):
+def stage(name: str, records: Iterable[Span | None]) -> Iterator[None]:
+    """A span for one stage of a batch, in the trace of each of its records that is recorded.
+
+    One span that links to all of them would be part of none of these traces, and lose its links after 128.
+    """
+    with ExitStack() as spans:
+        for record in records:
+            if record is not None and record.is_recording():
+                context = trace.set_span_in_context(record)
+                # What is raised is logged once, with its traceback; here it would be told once for each record.
+                spans.enter_context(_tracer().start_as_current_span(name, context, record_exception=False))
         yield
 
 

@@ -10,6 +10,8 @@ import psutil
 import pytest
 
 from agents import failpoints
+from agents.stages.purge import CHUNK
+from infra.postgres import Database
 from infra.weaviate import VectorIndex
 from schemas.identity import memory_id
 from tests.harness.case import Case, stop_cleanly
@@ -35,6 +37,31 @@ async def test_a_worker_dies_at_a_boundary(system: System, case: Case, point: st
         dying = system.start_worker(small, {failpoints.VARIABLE: fault})
         assert await dying.ended(120) == -signal.SIGKILL, dying.tail()
     last = system.start_worker(small)
+    await case.recovers(system)
+    await case.judge(system)
+    await stop_cleanly(last)
+
+
+@pytest.mark.case("crash-in-delete-all")
+async def test_a_worker_dies_in_the_middle_of_a_delete_all(system: System, case: Case, database: Database) -> None:
+    """It has three chunks, announced in three pages: a worker dies after the second, in each stage."""
+    texts = [{"role": "user", "content": f"the same again and again {number % 40}"} for number in range(CHUNK)]
+    user = {"user_id": "user"}
+    adds = [{"request_id": f"add-{n}", "op": "add", "messages": texts[n:], **user} for n in range(3)]
+    await publish(system, map(message, adds))
+    first = system.start_worker()
+    await caught_up(system, 300)
+    await stop_cleanly(first)
+    after = {"request_id": "after", "op": "add", "text": "comes later", **user}
+    await publish(system, map(message, ({"request_id": "all", "op": "delete_all", **user}, after)))
+    for point in ("after-apply", "after-project", "after-announce"):
+        dying = system.start_worker(environment={failpoints.VARIABLE: f"{point}:2:SIGKILL"})
+        assert await dying.ended(120) == -signal.SIGKILL, dying.tail()
+        outcome = database.outcome("default", "all")
+        assert outcome is not None
+        assert outcome.is_open == (point == "after-apply")
+        assert database.outcome("default", "after") is None
+    last = system.start_worker()
     await case.recovers(system)
     await case.judge(system)
     await stop_cleanly(last)

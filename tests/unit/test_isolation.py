@@ -40,6 +40,7 @@ async def test_the_culprits_stand_alone_and_the_rest_is_done_in_order() -> None:
         (8, DeadLetterReason.UNEXPECTED_ERROR),
         (9, DeadLetterReason.REJECTED_BY_STORE),
     ]
+    assert [error.__cause__ for _, error in failed] == [None, work.failures[8], None]
 
 
 async def test_a_rejection_keeps_its_reason() -> None:

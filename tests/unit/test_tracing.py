@@ -9,6 +9,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from infra.telemetry import tracing
 
@@ -40,17 +41,20 @@ def test_a_record_is_a_child_of_its_producer(spans: InMemorySpanExporter) -> Non
     assert PARENT not in going_on
 
 
-def test_a_stage_is_linked_to_the_records_of_its_batch(spans: InMemorySpanExporter) -> None:
-    records = [tracing.begin("process t", TRACEPARENT, {}) for _ in range(2)]
-    with tracing.stage("apply", records):
-        pass
-    [stage] = spans.get_finished_spans()
-    assert stage.name == "apply"
-    assert [link.context.span_id for link in stage.links] == [one.get_span_context().span_id for one in records]
+def test_a_stage_is_a_child_of_each_record_of_its_batch(spans: InMemorySpanExporter) -> None:
+    records = [tracing.begin("process t", TRACEPARENT.replace(TRACE, f"{n:032x}"), {}) for n in (1, 2)]
+    with pytest.raises(KeyError), tracing.stage("apply", [records[0], None, records[1]]):
+        raise KeyError("why")
+    stages = spans.get_finished_spans()
+    assert {span.parent.span_id for span in stages if span.parent} == {
+        record.get_span_context().span_id for record in records
+    }
+    assert [(span.name, span.status.status_code) for span in stages] == [("apply", StatusCode.ERROR)] * 2
 
 
-def test_without_records_that_are_traced_a_stage_is_no_span(spans: InMemorySpanExporter) -> None:
-    with tracing.stage("apply", []):
+def test_of_records_that_are_not_recorded_there_is_no_stage(spans: InMemorySpanExporter) -> None:
+    unwanted = tracing.begin("process t", TRACEPARENT.removesuffix("01") + "00", {})
+    with tracing.stage("apply", [unwanted, None]):
         pass
     assert spans.get_finished_spans() == ()
 
