@@ -43,6 +43,9 @@ def topic_configs(settings: KafkaSettings) -> dict[str, dict[str, str]]:
     }
     # The brokers' time: Kafka would refuse what comes with a clock that is an hour ahead.
     common = {"retention.ms": retention, "message.timestamp.type": "LogAppendTime"}
+    if settings.replication_factor > 1:
+        # By Kafka's default a record is acknowledged that is on one broker only, while the others are behind.
+        common["min.insync.replicas"] = str(settings.replication_factor - 1)
     return {name: {"max.message.bytes": str(limit), **common} for name, limit in limits.items()}
 
 

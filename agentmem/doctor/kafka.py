@@ -69,7 +69,9 @@ def _replication(name: str, topic: TopicState, settings: KafkaSettings) -> Itera
     elif topic.replicas > 1 and least == 1:
         yield warning(
             f"{name}: min.insync.replicas is 1, so an acknowledged record may be on one broker only",
-            _alter(name, "min.insync.replicas", topic.replicas - 1),
+            _alter(name, "min.insync.replicas", topic.replicas - 1)
+            if topic.replicas > 2
+            else "give it a third replica with kafka-reassign-partitions.sh, then set min.insync.replicas to 2",
         )
     if topic.replicas < settings.replication_factor:
         yield warning(
@@ -101,6 +103,12 @@ def _configs(name: str, topic: TopicState, wanted: dict[str, str]) -> Iterator[F
         yield warning(
             f"{name}: retention.bytes {topic.configs['retention.bytes']} may remove records before they are read",
             _alter(name, "retention.bytes", -1),
+        )
+    stamped, clock = topic.configs["message.timestamp.type"], wanted["message.timestamp.type"]
+    if stamped != clock:
+        yield warning(
+            f"{name}: message.timestamp.type is {stamped}, so records of a clock that is far ahead are refused",
+            _alter(name, "message.timestamp.type", clock),
         )
 
 

@@ -100,6 +100,7 @@ async def test_topics_that_take_too_little_and_keep_too_short(
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_settings.bootstrap_servers)
     await admin.start()
     configs = {"max.message.bytes": "1000", "retention.ms": "3600000", "min.insync.replicas": "2"}
+    configs |= {"message.timestamp.type": "CreateTime"}
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topics.events, configs)])
     await admin.create_partitions({topics.dead_letters: NewPartitions(7)})
     await admin.close()
@@ -110,6 +111,10 @@ async def test_topics_that_take_too_little_and_keep_too_short(
     assert "keeps records 1 hours, kafka.retention_hours is 168" in details
     assert "min.insync.replicas is 2, but it has 1 replicas" in details
     assert "differ in their partitions" in details
+    [remedy] = [
+        finding["remedy"] for finding in told if "message.timestamp.type is CreateTime" in finding["detail"]
+    ]
+    assert remedy.endswith(f"--topic {topics.events} --add-config message.timestamp.type=LogAppendTime")
     assert result.code == ExitCode.FAILED  # misconfigured, and the gateway does not answer
 
 
