@@ -18,6 +18,8 @@ import orjson
 from schemas.problems import MisconfiguredError
 
 VARIABLE: Final = "AGENTMEM_FAILPOINT"
+#: Within the transaction of a worker's batch, which has written all and holds its locks.
+IN_TRANSACTION: Final = "in-transaction"
 #: Between the stages of a worker.
 BOUNDARIES: Final = (
     "after-apply",
@@ -29,7 +31,7 @@ BOUNDARIES: Final = (
 )
 #: Of a rebuild, whose new collection serves by then.
 REBUILT: Final = ("after-switch", "before-drop", "after-drop")
-POINTS: Final = (*BOUNDARIES, *REBUILT)
+POINTS: Final = (IN_TRANSACTION, *BOUNDARIES, *REBUILT)
 
 
 @dataclass
