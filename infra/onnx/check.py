@@ -1,4 +1,4 @@
-"""No provider and no variant serves before its vectors were compared with fp32's on this very machine."""
+"""No provider and no variant serves before its vectors, made on this very machine, were compared with fp32's."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from schemas.problems import BatchRejectedError, MisconfiguredError
 #: Vectors at least this close to fp32's, each of them, are fp32's: the scores of a search move by less than the
 #: search index's own approximation.
 SAME: Final = 0.9999
+#: How many times as far off as all may be on average a single sentence may be: a mean alone would hide one that is
+#: wrong among some that are right.
+_OUTLIER: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,12 @@ def served_variant(settings: EmbeddingSettings, close: Closeness) -> str:
                 f"{close.least:.5f}, it should be {SAME}. {advice}"
             )
         return "fp32"
-    if close.mean < settings.min_cosine:
+    least = 1 - _OUTLIER * (1 - settings.min_cosine)
+    if close.mean < settings.min_cosine or close.least < least:
         raise MisconfiguredError(
-            f"{names} is not close enough to fp32 on this machine: the mean cosine is {close.mean:.3f}, "
-            f"embedding.min_cosine is {settings.min_cosine:.3f}. {advice}"
+            f"{names} is not close enough to fp32 on this machine: the mean cosine is {close.mean:.3f}, the least "
+            f"{close.least:.3f}; embedding.min_cosine is {settings.min_cosine:.3f}, which asks for {least:.3f} of "
+            f"each sentence. {advice}"
         )
     # int8 rounds each text by what shares its micro-batch, so a few sentences cannot vouch for all.
     return "fp32" if settings.variant != "int8" and close.least >= SAME else settings.variant

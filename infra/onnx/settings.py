@@ -57,7 +57,8 @@ class EmbeddingSettings(BaseModel):
         0.97,
         ge=0.0,
         le=1.0,
-        description="int8 and bf16 serve only if their mean cosine to fp32 on a few sentences is at least this.",
+        description="int8 and bf16 serve only if their mean cosine to fp32 on a few sentences is at least this, "
+        "and none of them is more than three times as far off.",
     )
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path("agentmem"),

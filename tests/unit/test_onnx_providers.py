@@ -101,6 +101,12 @@ class TestServedVariant:
         with pytest.raises(MisconfiguredError, match=r"bf16 is not close enough.*0\.390.*min_cosine is 0\.970"):
             served_variant(configured, Closeness(mean=0.39, least=0.1))
 
+    def test_one_wrong_sentence_among_right_ones_is_refused(self) -> None:
+        configured = settings(HERE, provider="cpu", variant="int8")
+        assert served_variant(configured, Closeness(mean=0.99, least=0.92)) == "int8"
+        with pytest.raises(MisconfiguredError, match=r"the least 0\.760; .*0\.910 of each sentence"):
+            served_variant(configured, Closeness(mean=0.99, least=0.76))
+
 
 @needs_openvino
 class TestOpenVino:
