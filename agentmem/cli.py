@@ -13,7 +13,7 @@ import click
 import agentmem
 from agentmem.exit_codes import CommandError, ExitCode
 from agentmem.invocation import Invocation
-from schemas.problems import MisconfiguredError, StalledError, StoreUnavailableError
+from schemas.problems import GaveUpError, MisconfiguredError, StalledError, StoreUnavailableError
 
 #: Where each command lives; a module is imported when its command is asked for.
 COMMANDS: Final = {
@@ -135,6 +135,9 @@ def _explain(error: Exception) -> ExitCode:
             code = ExitCode.UNAVAILABLE
         case MisconfiguredError():
             code = ExitCode.MISCONFIGURED
+        case GaveUpError():
+            # The log may be a file, and what it was that failed is for who mends it.
+            logging.getLogger(__name__).critical("the worker gave up: %s", error, exc_info=error.__cause__)
         case _:
             if logging.root.handlers:  # a long-running command: nobody is there to run it again with --debug
                 logging.getLogger(__name__).critical("stopped by an unexpected error", exc_info=error)

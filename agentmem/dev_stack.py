@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from agentmem.invocation import DEV_ENV, Invocation
 from agentmem.settings import Settings
@@ -23,7 +22,6 @@ from infra.postgres import Database
 from infra.postgres.keys import SCOPES
 from infra.postgres.migrate import upgrade
 from schemas.requests import DEFAULT_PROJECT
-from streams.security import client_options
 from streams.topics import ensure_topics
 
 _KEY_NAME: Final = "development"
@@ -79,6 +77,7 @@ class DevStack:
         addresses = await self.local.start_stores()
         if not stores_only:
             addresses |= {"AGENTMEM_URL": f"http://127.0.0.1:{self.local.ports['gateway_port']}"}
+            addresses |= {"AGENTMEM_WORKER_PORT": str(self.local.ports["worker_1_port"])}
             addresses |= {"AGENTMEM_API_KEY": await self._prepare(addresses)}
             await self._start_services(addresses)
         text = "".join(f"{name}={value}\n" for name, value in sorted(addresses.items()))
@@ -119,31 +118,22 @@ class DevStack:
             database.close()
 
     async def _start_services(self, addresses: Mapping[str, str]) -> None:
-        settings = self._settings(addresses)
         env = {**addresses, "AGENTMEM_LOG_FORMAT": "json"}
         command = (sys.executable, "-m", "agentmem", *_arguments(self._invocation))
-
-        async def group_is_complete() -> bool:
-            return await _members(settings) >= self._workers
-
-        async def gateway_is_ready() -> bool:
-            try:
-                async with (
-                    aiohttp.ClientSession(timeout=_ANSWER_WITHIN) as session,
-                    session.get(f"{addresses['AGENTMEM_URL']}/health/ready") as answer,
-                ):
-                    return answer.status == 200
-            except (aiohttp.ClientError, TimeoutError):
-                return False
-
-        gateway = ("gateway", "--host", "127.0.0.1", "--port", str(self.local.ports["gateway_port"]))
         await together(
-            self.local.start(Service("gateway", (*command, *gateway), gateway_is_ready, env)),
             *(
-                self.local.start(Service(name, (*command, "worker"), group_is_complete, env))
-                for name in self._worker_names()
-            ),
+                self.local.start(Service(name, (*command, *arguments), partial(_is_ready, port), env))
+                for name, port, arguments in self._commands()
+            )
         )
+
+    def _commands(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+        """What runs on the stores: its name, its port, and the command with which it listens there."""
+        port = self.local.ports["gateway_port"]
+        yield "gateway", port, ("gateway", "--host", "127.0.0.1", "--port", str(port))
+        for number, name in enumerate(self._worker_names(), 1):
+            port = self.local.ports[f"worker_{number}_port"]
+            yield name, port, ("--set", "worker.host=127.0.0.1", "--set", f"worker.port={port}", "worker")
 
     def _settings(self, addresses: Mapping[str, str]) -> Settings:
         return self._invocation.settings(
@@ -169,15 +159,13 @@ def _arguments(invocation: Invocation) -> list[str]:
     return config + [part for pair in invocation.overrides.items() for part in ("--set", "=".join(pair))]
 
 
-async def _members(settings: Settings) -> int:
-    """How many workers share the partitions now; 0 while they are being shared out."""
-    admin = AIOKafkaAdminClient(**client_options(settings.kafka))
+async def _is_ready(port: int) -> bool:
+    """Whether the gateway or worker with this port says that it can do its work."""
     try:
-        await admin.start()
-        (answer,) = await admin.describe_consumer_groups([settings.kafka.group])
-    except KafkaError:
-        return 0
-    finally:
-        await admin.close()
-    _error, _group, state, _kind, _protocol, members, *_ = answer.groups[0]
-    return len(members) if state == "Stable" else 0
+        async with (
+            aiohttp.ClientSession(timeout=_ANSWER_WITHIN) as session,
+            session.get(f"http://127.0.0.1:{port}/health/ready") as answer,
+        ):
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False

@@ -10,7 +10,7 @@ class ExitCode(IntEnum):
 
     #: It did what was asked.
     OK = 0
-    #: It ran, and something that was asked for failed; or an error nobody foresaw.
+    #: It ran, and something that was asked for failed; a worker gave up; or an error nobody foresaw.
     FAILED = 1
     #: The command line or a setting is wrong.
     USAGE = 2

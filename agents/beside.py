@@ -1,4 +1,4 @@
-"""What a worker does beside the stream: it mends the index, lets memories expire, and watches itself."""
+"""What a worker does beside the stream: mend the index, let memories expire, watch its stores and itself."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from agents.maintenance.expiry import Expiry
 from agents.maintenance.republish import Republish
 from agents.maintenance.sweep import Sweep
 from agents.maintenance.verifying import Verifying
+from agents.probing import IndexProbe, Probing
 from agents.waiting import Waiting
 from agents.watchdog import Watchdog
 from agents.webhooks import run_webhooks
 from infra.telemetry.metrics import LAG
-from schemas.problems import MisconfiguredError, StoreUnavailableError
+from schemas.problems import MisconfiguredError
 from streams.app import Stream
 from streams.topics import Topics
 
@@ -43,7 +44,7 @@ async def kept_running(name: str, run: Run) -> None:
         await asyncio.sleep(_BEGIN_ANEW_S)
 
 
-def tasks_beside(configuration: Configuration, components: Components) -> dict[str, Run]:
+def tasks_beside(configuration: Configuration, components: Components, stores: Probing) -> dict[str, Run]:
     """The tasks, by name."""
     settings, topics = configuration.worker, Topics.of(configuration.kafka)
     database, projecting = components.database, components.projecting
@@ -56,33 +57,34 @@ def tasks_beside(configuration: Configuration, components: Components) -> dict[s
         "verify": Verifying(database, projecting, settings).run,
         "expiry": Expiry(database, lag, producer, topics, settings).run,
         "republish": republish.run,
+        "postgres": partial(stores.watch, "Postgres", partial(asyncio.to_thread, database.ping)),
+        "weaviate": partial(stores.watch, "Weaviate", IndexProbe(projecting.serving)),
     }
     if configuration.webhooks.enabled:
         tasks["webhooks"] = partial(run_webhooks, configuration.kafka, database, configuration.webhooks)
     return tasks
 
 
-def watchdog(configuration: Configuration, components: Components, stream: Stream, waiting: Waiting) -> Watchdog:
-    """It ends a worker that has lag and makes no progress. This is no task beside: its fault is the worker's."""
+async def watch_group(
+    configuration: Configuration, components: Components, stream: Stream, waiting: Waiting, stores: Probing
+) -> None:
+    """Look at Kafka, and raise ``StuckError`` when the worker has lag and makes no progress.
 
-    async def stores_up() -> bool:
-        try:
-            await asyncio.to_thread(components.database.ping)
-            return await (await components.projecting.serving()).is_ready()
-        except StoreUnavailableError:
-            return False
+    This is no task beside: its fault is the worker's.
+    """
 
     def report(lag: dict[int, int]) -> None:
         LAG.clear()
         for partition, records in lag.items():
             LAG.labels(partition).set(records)
 
-    return Watchdog(
+    watchdog = Watchdog(
         components.readable_lag,
         mine=lambda: {partition for _, partition in stream.assignment()},
-        waiting=lambda: bool(waiting.problems),
+        # A spare worker waits for no store itself; nor does one whose store holds a call and does not answer it.
+        waiting=lambda: bool(waiting.problems or stores.problems),
         steps=lambda: waiting.steps + components.embedding.steps,
-        stores_up=stores_up,
         report=report,
         settings=configuration.worker,
     )
+    await stores.watch("Kafka", watchdog.check)

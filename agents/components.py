@@ -16,7 +16,7 @@ from agents.waiting import Waiting
 from infra.onnx import EmbeddingSettings, load_embedder
 from infra.postgres import Database, PostgresSettings
 from infra.postgres.migrate import check_schema
-from infra.telemetry.metrics import MODEL
+from infra.telemetry.metrics import tell_what_runs
 from infra.weaviate import VectorIndex, WeaviateSettings
 from infra.webhooks import WebhookSettings
 from schemas.problems import MisconfiguredError
@@ -61,7 +61,7 @@ async def open_components(configuration: Configuration, waiting: Waiting) -> Asy
     """
     embedder = await asyncio.to_thread(load_embedder, configuration.embedding)
     made_by = embedder.identity
-    MODEL.labels(made_by.model, made_by.revision, made_by.variant, made_by.dimension).set(1)
+    tell_what_runs(made_by)
     database = Database(configuration.postgres, retries=True)
     index = VectorIndex(configuration.weaviate)
     producer = Producer(configuration.kafka)

@@ -7,30 +7,22 @@ offsets shows it; a fresh process is the cure.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final
-
-import structlog
+from collections.abc import Callable
 
 from agents.settings import WorkerSettings
-from schemas.problems import StoreUnavailableError
+from schemas.problems import GaveUpError
 from streams.lag import GroupOffsets, LagReader
 
-_log = structlog.get_logger(__name__)
 
-#: Seconds between two looks.
-INTERVAL_S: Final = 5.0
-
-
-class StuckError(Exception):
+class StuckError(GaveUpError):
     """There is work and nothing in the way, but no progress."""
 
 
 class Watchdog:
     """Compares the group's offsets with the topic's ends.
 
-    ``mine`` are this worker's partitions, ``waiting`` says whether it waits for a store, ``steps`` counts its
-    pieces of work: a batch that takes long makes many, a worker that is stuck makes none.
+    ``mine`` are this worker's partitions, ``waiting`` says whether it waits for a store or one does not answer,
+    ``steps`` counts its pieces of work: a batch that takes long makes many, a worker that is stuck makes none.
     """
 
     def __init__(
@@ -39,7 +31,6 @@ class Watchdog:
         mine: Callable[[], set[int]],
         waiting: Callable[[], bool],
         steps: Callable[[], int],
-        stores_up: Callable[[], Awaitable[bool]],
         report: Callable[[dict[int, int]], None],
         settings: WorkerSettings,
     ) -> None:
@@ -47,29 +38,14 @@ class Watchdog:
         self._mine = mine
         self._waiting = waiting
         self._steps = steps
-        self._stores_up = stores_up
         self._report = report
         self._settings = settings
         self._seen: tuple[dict[int, int], int] = {}, 0
         self._progress_at = asyncio.get_running_loop().time()
 
-    async def run(self) -> None:
-        """Look again and again; raises ``StuckError``."""
-        while True:
-            await asyncio.sleep(INTERVAL_S)
-            try:
-                offsets = await self._reader.read()
-            except StoreUnavailableError as error:
-                _log.debug("lag unknown", problem=str(error))
-                self._progress_at = asyncio.get_running_loop().time()
-                continue
-            try:
-                self.look(offsets)
-            except StuckError:
-                # A spare worker waits for no store itself, and so does not know whether one is down.
-                if await self._stores_up():
-                    raise
-                self._progress_at = asyncio.get_running_loop().time()
+    async def check(self) -> None:
+        """Read the offsets and judge them; raises ``StuckError``, or ``StoreUnavailableError`` without Kafka."""
+        self.look(await self._reader.read())
 
     def look(self, offsets: GroupOffsets) -> None:
         """Judge one reading; raises ``StuckError`` when the last progress is too long ago."""
@@ -88,5 +64,6 @@ class Watchdog:
         if now - self._progress_at > limit_s:
             raise StuckError(
                 f"{sum(lag.values())} records wait, no store is down, and nothing was committed for "
-                f"{limit_s:.0f} s: the worker ends, so that a fresh one can take over"
+                f"{limit_s:.0f} s: the worker ends, so that a fresh one can take over. Start it again, unless a "
+                "supervisor does; if it ends so again, keep its log."
             )

@@ -15,17 +15,18 @@ import structlog
 import uvloop
 
 from agents import failpoints
-from agents.beside import kept_running, tasks_beside, watchdog
+from agents.beside import kept_running, tasks_beside, watch_group
 from agents.components import Components, Configuration, open_components
 from agents.health import health_server
 from agents.pipeline import Pipeline
 from agents.preparing import Preparing
+from agents.probing import Probing
 from agents.settings import WorkerSettings
 from agents.storing import Storing
 from agents.waiting import Waiting
 from infra.onnx import EmbeddingSettings
 from infra.postgres import PostgresSettings
-from infra.telemetry.metrics import BUILD
+from infra.telemetry.metrics import RECORDS
 from infra.telemetry.tracing import TelemetrySettings, tracing
 from infra.weaviate import WeaviateSettings
 from infra.webhooks import WebhookSettings
@@ -57,7 +58,8 @@ def run_worker(
     """
     failpoints.arm(os.environ)
     release = version("agentmem")
-    BUILD.labels(release).set(1)
+    for result in ("applied", "repeated", "dead_lettered", "dropped"):
+        RECORDS.labels(result)  # at 0: the first one, too, is an increase, and none is a rate of 0
     with tracing(telemetry, "agentmem-worker", release):
         _run(serve(Configuration(kafka, window, postgres, weaviate, embedding, worker, webhooks), beside))
     return 0
@@ -106,7 +108,8 @@ async def serve(configuration: Configuration, beside: Callable[[], Awaitable[Non
         if not stop.is_set():
             raise
     except BaseExceptionGroup as group:
-        raise _first(group) from group
+        error = _first(group)
+        raise error from error.__cause__  # as it was: the group has nothing to add
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -115,12 +118,13 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 async def _work(configuration: Configuration) -> None:
-    waiting = Waiting()
+    waiting, stores = Waiting(), Probing()
     stream = Stream(configuration.kafka)
     window = Window(configuration.window, stream.pause, stream.resume)
 
     def problems() -> dict[str, str]:
-        return waiting.problems | ({} if stream.is_member() else {"Kafka": "not a member of the group yet"})
+        group = {} if stream.is_member() else {"Kafka": "not a member of the group yet"}
+        return group | waiting.problems | stores.problems
 
     async with (
         health_server(configuration.worker, problems),
@@ -136,9 +140,10 @@ async def _work(configuration: Configuration) -> None:
             async with asyncio.TaskGroup() as tasks:
                 pipeline = _pipeline(configuration, components, window, stream, waiting)
                 tasks.create_task(pipeline.run(), name="pipeline")
-                for name, run in tasks_beside(configuration, components).items():
+                for name, run in tasks_beside(configuration, components, stores).items():
                     tasks.create_task(kept_running(name, run), name=name)
-                tasks.create_task(watchdog(configuration, components, stream, waiting).run(), name="watchdog")
+                watching = watch_group(configuration, components, stream, waiting, stores)
+                tasks.create_task(watching, name="watchdog")
                 tasks.create_task(_watch(app), name="faust")
         finally:
             await stream.stop()

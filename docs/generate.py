@@ -25,6 +25,7 @@ from pydantic_core import PydanticUndefined
 
 from agentmem.cli import cli
 from agentmem.settings import Settings
+from agents.health import ROUTES as WORKER_ROUTES
 from gateway.openapi.document import openapi_document
 from gateway.routes import ALL as ROUTES
 from schemas.events import EventBody, EventMemory
@@ -133,10 +134,20 @@ def endpoints() -> list[tuple[str, ...]]:
         (
             f"`{route.method} {route.path}`",
             route.scope or "no key",
-            " ".join((inspect.getdoc(route.handler) or "").replace("``", "`").split()),
+            summary(route.handler),
         )
         for route in ROUTES
     ]
+
+
+def worker_endpoints() -> list[tuple[str, ...]]:
+    """Each route of the worker: method and path, meaning."""
+    return [(f"`{route.method} {route.path}`", summary(route.handler)) for route in WORKER_ROUTES]
+
+
+def summary(handler: object) -> str:
+    """What a route does, by its handler's docstring."""
+    return " ".join((inspect.getdoc(handler) or "").replace("``", "`").split())
 
 
 def commands(
@@ -172,6 +183,7 @@ def block(name: str) -> str:
         ),
         "metrics": lambda: table(("metric", "kind", "labels", "meaning"), metrics()),
         "endpoints": lambda: table(("call", "the key needs", "what it does"), endpoints()),
+        "worker-endpoints": lambda: table(("call", "what it does"), worker_endpoints()),
         "commands": lambda: "\n\n".join(commands()),
     }
     return str(blocks[name]())

@@ -18,6 +18,7 @@ from gateway.settings import GatewaySettings
 from infra.onnx import EmbeddingSettings, load_embedder
 from infra.postgres import PostgresSettings
 from infra.telemetry.listening import listening
+from infra.telemetry.metrics import tell_what_runs
 from infra.weaviate import WeaviateSettings
 from infra.webhooks import WebhookSettings
 from streams.settings import KafkaSettings
@@ -43,6 +44,7 @@ def run_gateway(
     model, a taken port. Stores that are down are waited for.
     """
     embedder = load_embedder(embedding)
+    tell_what_runs(embedder.identity)
     app = build_app(gateway, kafka, postgres, weaviate, embedder, webhooks, configuration)
     return uvloop.run(_serve(app, gateway))
 

@@ -55,6 +55,10 @@ class StalledError(Exception):
     """What was waited for makes no progress, and somebody should look why."""
 
 
+class GaveUpError(Exception):
+    """A worker ends by itself, as going on would do no good; the message says why, and what to do."""
+
+
 class MisconfiguredError(Exception):
     """Going on would do harm (wrong schema, wrong model, wrong settings): stop and say what to do."""
 

@@ -112,6 +112,7 @@ class LocalStack:
                 "weaviate_port": settings.weaviate_port,
                 "weaviate_grpc_port": settings.weaviate_grpc_port,
                 "gateway_port": settings.gateway_port,
+                **{f"worker_{number}_port": None for number in range(1, settings.workers + 1)},
             },
         )
         password = stable_secret(self.directory / "postgres-password")

@@ -5,9 +5,12 @@ Names follow Prometheus's conventions: base units, ``_total`` for counters.
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from schemas.models import ModelIdentity
 
 # From a batch that finds all at hand to one that waits out an outage, in seconds.
 _STAGE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
@@ -135,3 +138,9 @@ FEEDS_CUT_OFF: Final = Counter("agentmem_gateway_feeds_cut_off_total", "Streams 
 COMPONENT_UP: Final = Gauge(
     "agentmem_gateway_component_up", "Whether the gateway reaches a component (1) or not (0).", ("component",)
 )
+
+
+def tell_what_runs(model: ModelIdentity) -> None:
+    """Of every worker and gateway: the release and the model, by which a mixture is seen."""
+    BUILD.labels(version("agentmem")).set(1)
+    MODEL.labels(model.model, model.revision, model.variant, model.dimension).set(1)

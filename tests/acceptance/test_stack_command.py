@@ -24,6 +24,7 @@ COMMAND = (sys.executable, "-m", "agentmem")
 CLIENT_VARIABLES = {
     "AGENTMEM_URL",
     "AGENTMEM_API_KEY",
+    "AGENTMEM_WORKER_PORT",
     "AGENTMEM_KAFKA_BOOTSTRAP_SERVERS",
     "AGENTMEM_POSTGRES_DSN",
     "AGENTMEM_WEAVIATE_URL",
@@ -140,6 +141,9 @@ def test_run_stays_up_until_it_is_told_to_stop(project: Project) -> None:
         assert "Another process runs or starts the stack" in second.stderr
         found = project.agentmem("search", "What about food allergies?", "--user", "nora", "--top-k", "1")
         assert "hazelnuts" in found.stdout, found.stderr
+        checks = json.loads(project.agentmem("doctor", "--json").stdout)["checks"]
+        [worker] = [check for check in checks if check["check"] == "worker"]
+        assert (worker["status"], worker["detail"]) == ("ok", "the worker is ready")
         run.send_signal(signal.SIGINT)
         assert run.wait(STOP_WITHIN_S) == 0
     assert project.processes() == []

@@ -17,8 +17,8 @@ from infra.weaviate import VectorIndex
 from streams.topics import Topics, ensure_topics
 from tests.harness.databases import administer, dsn_of
 
-# Of a whole stack: no store, and the gateway serves another place.
-_CLIENT: Final = ("AGENTMEM_URL", "AGENTMEM_API_KEY")
+# Of a whole stack: no store, and its gateway and worker serve another place.
+_CLIENT: Final = ("AGENTMEM_URL", "AGENTMEM_API_KEY", "AGENTMEM_WORKER_PORT")
 
 
 @dataclass(frozen=True, slots=True)

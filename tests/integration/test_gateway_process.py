@@ -15,11 +15,12 @@ from aiohttp.test_utils import unused_port
 
 from gateway.server import run_gateway
 from gateway.settings import GatewaySettings
-from infra.onnx import EmbeddingSettings
+from infra.onnx import Embedder, EmbeddingSettings
 from infra.postgres import PostgresSettings
 from infra.weaviate import WeaviateSettings
 from schemas.problems import MisconfiguredError
 from streams.settings import KafkaSettings
+from tests.harness.scraped import assert_tells_what_runs
 from tests.integration.gateway_world import NO_WEAVIATE
 
 _RUN = """
@@ -41,7 +42,7 @@ sys.exit(run_gateway(*(model(**section) for model, section in zip(models, sectio
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_cleanly(
-    number: signal.Signals, kafka_bootstrap: str, postgres_dsn: str, model_dir: Path
+    number: signal.Signals, kafka_bootstrap: str, postgres_dsn: str, model_dir: Path, embedder: Embedder
 ) -> None:
     port = unused_port()
     sections = [
@@ -60,8 +61,11 @@ async def test_a_signal_ends_it_cleanly(
         while "listens on" not in log and (line := await process.stderr.readline()):
             log += line.decode()
         assert f"http://127.0.0.1:{port}" in log, log
-        async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/health/live") as response:
-            assert response.status == 200
+        async with ClientSession(f"http://127.0.0.1:{port}") as session:
+            async with session.get("/health/live") as response:
+                assert response.status == 200
+            async with session.get("/metrics") as response:
+                assert_tells_what_runs(await response.text(), embedder.identity)
         process.send_signal(number)
         _, rest = await process.communicate()
     assert process.returncode == 0, log + rest.decode()

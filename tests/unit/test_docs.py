@@ -62,7 +62,7 @@ def test_generated_parts_are_up_to_date() -> None:
     [
         ("settings.md", {"settings"}),
         ("metrics.md", {"metrics"}),
-        ("endpoints.md", {"endpoints"}),
+        ("endpoints.md", {"endpoints", "worker-endpoints"}),
         ("cli.md", {"commands"}),
         ("produce.md", {"operations", "fields MemoryRequest", "fields Message"}),
         ("consume.md", {"fields EventHeaders", "fields EventBody", "fields EventMemory"}),

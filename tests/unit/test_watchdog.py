@@ -14,7 +14,7 @@ from streams.settings import KafkaSettings
 
 
 class World:
-    """A watchdog whose clock, partitions and stores the test sets."""
+    """A watchdog whose clock and partitions the test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -28,13 +28,9 @@ class World:
             mine=lambda: self.mine,
             waiting=lambda: self.waiting,
             steps=lambda: self.steps,
-            stores_up=self.up,
             report=lambda lag: setattr(self, "reported", lag),
             settings=WorkerSettings(watchdog_s=100),
         )
-
-    async def up(self) -> bool:
-        return True
 
     def look(self, after: float, end: dict[int, int], committed: dict[int, int]) -> None:
         self.now += after
