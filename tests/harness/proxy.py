@@ -22,6 +22,9 @@ class Faults:
     resent_after_s: float = 0.0
     #: How often its connection breaks instead.
     broken: float = 0.0
+    #: Until then nothing comes through, not even that a side has closed. Afterwards of the pieces held back every
+    #: second one breaks its connection; the others come.
+    silent_until: asyncio.Event | None = None
 
 
 class Proxy:
@@ -33,8 +36,8 @@ class Proxy:
         self._random = random
         self.faults = Faults()
         self.port = 0
-        #: How many pieces of data came late, and how many connections broke.
-        self.lost = self.breaks = 0
+        #: How many pieces of data came late, were lost at first, were held back; and how many connections broke.
+        self.late = self.lost = self.held = self.breaks = 0
 
     @asynccontextmanager
     async def listening(self, port: int = 0) -> AsyncIterator[Proxy]:
@@ -77,9 +80,20 @@ class Proxy:
             to_writer.transport.abort()
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(_CHUNK):
+        while True:
+            data = await reader.read(_CHUNK)
+            if (end := self.faults.silent_until) is not None and not end.is_set():
+                self.held += 1
+                breaks = self.held % 2 == 0
+                await end.wait()
+                if breaks:
+                    self.breaks += 1
+                    return
+            if not data:
+                return
             faults = self.faults
             delay_s = faults.latency_s
+            self.late += delay_s > 0
             if self._random.random() < faults.loss:
                 self.lost += 1
                 delay_s += faults.resent_after_s
