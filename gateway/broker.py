@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.problems import StoreUnavailableError
+from streams.closing import closed
 from streams.consumers import make_consumer
 from streams.settings import KafkaSettings
 
@@ -30,7 +31,7 @@ class Broker:
         try:
             await client.start()
         except BaseException as error:
-            await client.stop()  # also what is cancelled while it connects
+            await closed(client.stop())  # also what is cancelled while it connects
             if isinstance(error, KafkaError):
                 raise StoreUnavailableError("Kafka", str(error)) from error
             raise

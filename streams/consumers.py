@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from schemas.problems import StoreUnavailableError
+from streams.closing import closed
 from streams.lenient_headers import read_leniently
 from streams.security import client_options
 from streams.settings import KafkaSettings
@@ -36,4 +37,4 @@ async def open_consumer(settings: KafkaSettings, *topics: str, **options: Any) -
     except KafkaError as error:
         raise StoreUnavailableError("Kafka", f"{settings.bootstrap_servers}: {error!r}") from error
     finally:
-        await consumer.stop()
+        await closed(consumer.stop())

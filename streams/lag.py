@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.problems import StoreUnavailableError
+from streams.closing import closed
 from streams.consumers import make_consumer
 from streams.settings import KafkaSettings
 from streams.topics import Topics, make_admin
@@ -103,10 +104,12 @@ class LagReader:
         """Disconnect."""
         consumer, self._consumer = self._consumer, None
         admin, self._admin = self._admin, None
-        if consumer is not None:
-            await consumer.stop()
-        if admin is not None:
-            await admin.close()
+        try:
+            if consumer is not None:
+                await closed(consumer.stop())
+        finally:
+            if admin is not None:
+                await closed(admin.close())
 
     async def __aenter__(self) -> Self:
         return self

@@ -12,6 +12,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 
 from schemas.problems import BatchRejectedError, StoreUnavailableError
+from streams.closing import closed
 from streams.records import Headers
 from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
@@ -46,7 +47,7 @@ class Producer:
         try:
             await producer.start()
         except BaseException as error:
-            await producer.stop()  # also what is cancelled while it connects
+            await closed(producer.stop())  # also what is cancelled while it connects
             if isinstance(error, KafkaConnectionError):
                 raise StoreUnavailableError("Kafka", str(error)) from error
             raise

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.problems import MisconfiguredError, StoreUnavailableError
+from streams.closing import closed
 from streams.security import client_options
 from streams.settings import CLIENT_MAX_BYTES, REQUEST_TOPIC_MAX_BYTES, KafkaSettings
 
@@ -116,4 +117,4 @@ async def admin_client(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminCl
     except KafkaError as error:
         raise StoreUnavailableError("Kafka", f"{settings.bootstrap_servers}: {error!r}") from error
     finally:
-        await admin.close()
+        await closed(admin.close())
