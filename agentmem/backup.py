@@ -139,10 +139,14 @@ def read(folder: Path) -> Manifest:
     return manifest
 
 
-def restore_postgres(folder: Path, manifest: Manifest, postgres: Tools, *, replace: bool) -> Mapping[str, int]:
-    """Fill the database; returns how many rows of each table it held before."""
-    part = manifest.postgres
-    return postgres.restore(folder / _DUMP, Dumped(part.server, part.revision, part.rows), replace=replace)
+def check(manifest: Manifest, postgres: Tools, *, replace: bool) -> Mapping[str, int]:
+    """How many rows of each table the database holds; ``MisconfiguredError`` when it would not take the backup."""
+    return postgres.check(_dumped(manifest), replace=replace)
+
+
+def restore_postgres(folder: Path, manifest: Manifest, postgres: Tools) -> None:
+    """Fill the database, in place of what it holds."""
+    postgres.restore(folder / _DUMP, _dumped(manifest))
 
 
 async def restore_position(settings: KafkaSettings, manifest: Manifest) -> dict[int, int]:
@@ -160,6 +164,11 @@ async def restore_position(settings: KafkaSettings, manifest: Manifest) -> dict[
     }
     await reset(settings, offsets)
     return offsets
+
+
+def _dumped(manifest: Manifest) -> Dumped:
+    part = manifest.postgres
+    return Dumped(part.server, part.revision, part.rows)
 
 
 def _sha256(file: Path) -> str:

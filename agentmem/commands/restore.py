@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def restore(
     invocation: Invocation, /, folder: Path, replace: bool, no_rebuild: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Restore the backup in FOLDER: fill Postgres, set the workers' group back, rebuild the search index.
+    """Restore the backup in FOLDER: set the workers' group back, fill Postgres, rebuild the search index.
 
     All workers and gateways must be stopped. In the Kafka cluster of the backup the workers then read on from
     where they were at that time, so nothing that came later is lost; in another one from the first record. When
@@ -60,23 +61,41 @@ def restore(
     asyncio.run(ensure_topics(settings.kafka))
     if members := asyncio.run(read_group(settings.kafka)).members:
         raise CommandError(f"the group {settings.kafka.group} has {members} members: stop all workers first")
+    replaced = backups.check(manifest, tools, replace=replace)
+    # First the group: killed in between, the workers read again what the database has. The other way round they
+    # would skip what it lacks.
+    offsets = asyncio.run(backups.restore_position(settings.kafka, manifest))
     with progress_bar() as progress:
         progress.add_task("filling Postgres", total=None)
-        replaced = backups.restore_postgres(folder, manifest, tools, replace=replace)
+        backups.restore_postgres(folder, manifest, tools)
         audit.restored(settings.postgres, folder, manifest, replaced)
-    offsets = asyncio.run(backups.restore_position(settings.kafka, manifest))
-    refused = 0 if no_rebuild else asyncio.run(_rebuilt(settings))
+    refused, unknown = (0, []) if no_rebuild else asyncio.run(_rebuilt(settings))
     if as_json:
-        show_json({"rows": manifest.postgres.rows, "offsets": {str(one): at for one, at in offsets.items()}})
+        places = {str(one): at for one, at in offsets.items()}
+        show_json({"rows": manifest.postgres.rows, "offsets": places, "unknown_collections": unknown})
     else:
         click.echo(f"restored {manifest.postgres.rows.get('memories', 0)} memories of {manifest.created_at}")
+    if unknown:
+        note(f"the restored database knows nothing of {', '.join(unknown)}: delete what nobody uses in Weaviate")
     if refused:
         note(f"{refused} memories came with vectors that do not fit the model: no search finds them")
         sys.exit(ExitCode.FAILED)
 
 
-async def _rebuilt(settings: Settings) -> int:
+async def _rebuilt(settings: Settings) -> tuple[int, list[str]]:
+    """How many vectors were refused; and the collections that are left of what the database knew before."""
     from agentmem.commands.rebuild import rebuild_now
+    from infra.postgres import Database
+    from infra.weaviate import VectorIndex
 
     # Nobody searches the old collection: it need not be kept.
-    return len((await rebuild_now(settings, keep_s=0, show=lambda _: None)).refused)
+    done = await rebuild_now(settings, keep_s=0, show=lambda _: None)
+    with closing(Database(settings.postgres)) as database:
+        known = {one.name for one in database.collections.of(settings.weaviate.collection)}
+    index = VectorIndex(settings.weaviate)
+    try:
+        await index.open()
+        there = await index.collections()
+    finally:
+        await index.close()
+    return len(done.refused), sorted(there - known)

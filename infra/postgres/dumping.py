@@ -73,6 +73,8 @@ class Tools:
             connection = plain.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 connection.execute(text("SET LOCAL statement_timeout = 0"))
+                # It is idle while pg_dump works with its snapshot.
+                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
                 if strangers := connection.execute(_STRANGERS).scalar_one():
                     raise MisconfiguredError(f"Only the owner of {strangers} sees all rows: dump with that login.")
                 snapshot = connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
@@ -90,22 +92,26 @@ class Tools:
                 )
         return Dumped(server, revision, rows)
 
-    def restore(self, file: Path, dumped: Dumped, *, replace: bool) -> Mapping[str, int]:
-        """Make the tables as they were, fill them, and migrate them to this version.
+    def check(self, dumped: Dumped, *, replace: bool) -> Mapping[str, int]:
+        """Before anything is restored; returns the rows that there are.
 
-        Returns the rows that there were before. Raises ``MisconfiguredError`` when there are some and they are not
-        to be replaced, and for the dump of a later version.
+        Raises ``MisconfiguredError`` when there are some and they are not to be replaced, and for the dump of a
+        later version.
         """
         known = status(self._settings)
         if dumped.revision not in (*known.applied, *known.missing):
             raise MisconfiguredError(f"The dump is of a later version (schema {dumped.revision}).")
+        with _engine(self._settings) as engine, translated(), engine.connect() as connection:
+            before = count_rows(connection)
+        filled = [table for table, rows in before.items() if rows]
+        if filled and not replace:
+            raise MisconfiguredError(f"The database is not empty (there are rows in {', '.join(filled)}).")
+        return before
+
+    def restore(self, file: Path, dumped: Dumped) -> None:
+        """Make the tables as they were, in place of what there is, fill them, and migrate them to this version."""
         with _engine(self._settings) as engine:
-            with translated(), engine.connect() as connection:
-                before = count_rows(connection)
-            filled = [table for table, rows in before.items() if rows]
-            if filled and not replace:
-                raise MisconfiguredError(f"The database is not empty (there are rows in {', '.join(filled)}).")
-            if known.applied:
+            if status(self._settings).applied:
                 downgrade(self._settings)
             upgrade(self._settings, dumped.revision)
             with _open_to_its_owner(engine):
@@ -115,7 +121,6 @@ class Tools:
         if rows != dict(dumped.rows):
             raise MisconfiguredError(f"The restored rows are not the dump's: {rows}, not {dumped.rows}.")
         upgrade(self._settings)
-        return before
 
     def _run(self, program: str, *arguments: str) -> None:
         address, password = without_password(self._settings.dsn.get_secret_value())

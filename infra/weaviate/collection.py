@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -79,6 +80,12 @@ async def is_as_made_now(client: WeaviateAsyncClient, name: str, identity: Model
     return all(getattr(graph, field) == value for field, value in _GRAPH.items()) and properties == {
         (one.name, one.dataType, one.tokenization, one.indexFilterable) for one in _PROPERTIES
     }
+
+
+async def made_for(client: WeaviateAsyncClient, index: str) -> set[str]:
+    """The names of all collections of an index: its own, and with a time behind it those that rebuilds made."""
+    ours = re.compile(rf"{index}(_\d{{8}}T\d{{12}})?")
+    return {name for name in await client.collections.list_all(simple=True) if ours.fullmatch(name)}
 
 
 async def _create(client: WeaviateAsyncClient, name: str, identity: ModelIdentity) -> None:

@@ -14,7 +14,7 @@ from weaviate.collections.classes.internal import Object
 from weaviate.exceptions import WeaviateInsertManyAllFailedError
 
 from infra.weaviate.checks import check_vectors, named, stands, vector_of
-from infra.weaviate.collection import ensure_collection, is_as_made_now, recorded_identity
+from infra.weaviate.collection import ensure_collection, is_as_made_now, made_for, recorded_identity
 from infra.weaviate.connection import make_client
 from infra.weaviate.doubt import DoubtfulIds
 from infra.weaviate.errors import COMPONENT, refusal, translated
@@ -133,6 +133,11 @@ class VectorIndex:
         async with translated(self._settings.query_timeout_s, "asking for the version"):
             meta = await self._connected.get_meta()
         return str(meta["version"])
+
+    async def collections(self) -> set[str]:
+        """The names of this collection and of all that rebuilds made beside it, as Weaviate has them."""
+        async with translated(self._settings.query_timeout_s, "listing the collections"):
+            return await made_for(self._connected, self._settings.collection)
 
     async def drop(self) -> None:
         """Remove the collection and all that is in it; harmless when it is not there."""

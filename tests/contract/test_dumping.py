@@ -18,7 +18,7 @@ def test_another_schema_of_the_database_is_left_alone(postgres_settings: Postgre
             connection.execute(text("CREATE TABLE another.things AS SELECT 1 AS number"))
         database.create_project("ours")
     dumped = tools(postgres_settings).dump(tmp_path / "dump")
-    tools(postgres_settings).restore(tmp_path / "dump", dumped, replace=True)
+    tools(postgres_settings).restore(tmp_path / "dump", dumped)
     with closing(Database(postgres_settings)) as database:
         assert [project for project, _ in database.credentials.projects()] == ["ours"]
         with database._connection() as connection:

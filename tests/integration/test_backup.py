@@ -10,10 +10,12 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
 import orjson
+import psycopg2
 import pytest
 from aiohttp.test_utils import unused_port
 from sqlalchemy import text
@@ -66,6 +68,12 @@ def stand(system: System) -> dict[UUID, tuple[object, ...]]:
         id: (one.scope, one.text, one.version, one.metadata, one.name, one.deleted_at is None, one.vector)
         for id, one in found.items()
     }
+
+
+def serving(system: System) -> set[str]:
+    """The collections that serve."""
+    with closing(Database(system.postgres)) as database:
+        return {one.name for one in database.collections.of(system.weaviate.collection) if one.state == "serving"}
 
 
 def audited(system: System, folder: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -127,6 +135,51 @@ async def found(system: System, token: str, query: str) -> list[Any]:
     return results
 
 
+async def test_killed_when_postgres_is_filled_it_has_nothing_skipped(
+    system: System, empty: System, tmp_path: Path
+) -> None:
+    """The group is back where the backup was before the database is, so workers read what that lacks."""
+    work = Workload(Random(seed()), 384)
+    worker = system.start_worker()
+    await publish(system, work.messages(300))
+    await caught_up(system, _WITHIN_S)
+    folder = tmp_path / "backup"
+    made = await call(system, "backup", str(folder), "--json")
+    assert made.code == ExitCode.OK, made.err
+    await publish(system, work.messages(300))
+    await caught_up(system, _WITHIN_S)
+    assert await worker.stop() == ExitCode.OK
+    await has_members(system, 0)
+
+    lost = replace(empty, kafka=system.kafka, workers=[])
+    with Agentmem(lost.folder, lost.environment()).running("restore", str(folder)) as restoring:
+        deadline = monotonic() + _WITHIN_S
+        while not is_filled(lost):
+            assert monotonic() < deadline
+            assert restoring.process.poll() is None, restoring.lines
+        restoring.process.kill()
+        restoring.process.wait()
+    assert await committed(lost) == {
+        int(one): at for one, at in orjson.loads(made.out)["kafka"]["offsets"].items()
+    }
+    with lost.closing():
+        again = lost.start_worker()
+        await caught_up(lost, _WITHIN_S)
+        assert stand(lost) == stand(system)
+        assert await again.stop() == ExitCode.OK
+
+
+def is_filled(system: System) -> bool:
+    """Whether the database has memories; while a restore makes it anew, there is no table of them."""
+    dsn = system.postgres.dsn.get_secret_value()
+    with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+        try:
+            cursor.execute("SELECT EXISTS (SELECT FROM memories)")
+        except psycopg2.errors.UndefinedTable:
+            return False
+        return cursor.fetchone() == (True,)
+
+
 async def test_into_another_kafka_and_what_is_refused(system: System, empty: System, tmp_path: Path) -> None:
     work = Workload(Random(seed()), 384)
     worker = system.start_worker()
@@ -160,9 +213,14 @@ async def test_into_another_kafka_and_what_is_refused(system: System, empty: Sys
     assert stand(empty) == {}
 
     held: dict[str, int] = {}
+    left: set[str] = set()
     for more in ((), ("--replace",)):
-        restored = await call(empty, "restore", str(folder), *more)
+        restored = await call(empty, "restore", str(folder), "--json", *more)
         assert restored.code == ExitCode.OK, restored.err
+        # What the database that was replaced had made in Weaviate.
+        assert set(orjson.loads(restored.out)["unknown_collections"]) == left
+        assert all(name in restored.err for name in left)
+        left = serving(empty)
         assert stand(empty) == stand(system)
         assert (await call(empty, "verify", "--settle", "0.5")).code == ExitCode.OK
         # What the backup had of its own, and what was done with it.
@@ -205,7 +263,7 @@ def test_by_an_owner_that_is_no_superuser(postgres_settings: PostgresSettings, t
             fill(database, "ours", "theirs")
         dumped = tools(settings).dump(tmp_path / "dump")
         assert dumped.rows["memories"] == 2
-        tools(settings).restore(tmp_path / "dump", dumped, replace=True)
+        tools(settings).restore(tmp_path / "dump", dumped)
         with closing(Database(settings)) as database, closing(Database(settings, walled=True)) as gateway:
             assert len(rows(database, "", "memories")) == 2
             assert len(rows(gateway, "ours", "memories")) == 1
