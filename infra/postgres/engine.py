@@ -46,7 +46,7 @@ def make_engine(
         connect_args={
             "application_name": application,
             "connect_timeout": settings.connect_timeout_s,
-            "options": f"-c statement_timeout={settings.statement_timeout_s * 1000} -c timezone=UTC",
+            "options": " ".join(f"-c {name}={value}" for name, value in _session(settings).items()),
             # A host that vanished without closing its connections is noticed within a quarter of a minute.
             "keepalives_idle": 5,
             "keepalives_interval": 2,
@@ -57,6 +57,23 @@ def make_engine(
     if role is not None:
         event.listen(engine, "connect", _taking(role))
     return engine
+
+
+def _session(settings: PostgresSettings) -> dict[str, str | int]:
+    """What the server is told of each session.
+
+    A process that stands still (suspended, or its host is gone) keeps no lock for longer than the last two say:
+    the one ends its transaction when it asks nothing, the other its session when it takes no answer.
+    """
+    idle_ms = settings.idle_in_transaction_timeout_s * 1000
+    return {
+        "timezone": "UTC",
+        "statement_timeout": settings.statement_timeout_s * 1000,
+        "tcp_keepalives_idle": 5,
+        "tcp_keepalives_interval": 2,
+        "tcp_user_timeout": idle_ms,
+        "idle_in_transaction_session_timeout": idle_ms,
+    }
 
 
 def _taking(role: str) -> Callable[[Any, Any], None]:

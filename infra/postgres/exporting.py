@@ -22,8 +22,13 @@ from schemas.scope import Scope
 
 #: Memories read at a time.
 _PAGE: Final = 500
-# One snapshot for all pages; and to sort a large project may take longer than a gateway's query.
-_BEGIN: Final = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", "SET LOCAL statement_timeout = 0")
+# One snapshot for all pages. To sort a large project may take longer than a gateway's query; and whoever takes the
+# pages may take his time, as nobody waits for this transaction.
+_BEGIN: Final = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL idle_in_transaction_session_timeout = 0",
+)
 
 
 class Exporting:

@@ -17,6 +17,12 @@ class PostgresSettings(BaseModel):
     pool_size: int = Field(8, ge=2, le=200, description="Connections that a process holds at most.")
     connect_timeout_s: int = Field(5, ge=1, le=60, description="How long connecting may take, in seconds.")
     statement_timeout_s: int = Field(30, ge=1, le=600, description="How long one statement may take, in seconds.")
+    idle_in_transaction_timeout_s: int = Field(
+        30,
+        ge=1,
+        le=600,
+        description="How long a process may stand still within a transaction, which may lock rows, in seconds.",
+    )
     gateway_role: str = Field(
         "agentmem_gateway",
         pattern=r"^[a-z_][a-z0-9_]{0,62}$",
