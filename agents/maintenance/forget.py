@@ -3,7 +3,8 @@
 The order makes it safe beside a running system. Everything that was published before is applied first, whatever
 partition it lies in; then the memories are deleted by a ``delete_all`` as anybody else's would be, so that log and
 events tell of it; what is redacted then belongs to deleted memories, which no request can bring back. A process
-that dies on the way leaves the scope as far as it came: to forget it again goes on from there.
+that dies on the way leaves the scope as far as it came: to forget it again goes on from there. That it was begun
+stands in the audit before anything is erased, and from then on no dead letter of before is replayed.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from agents.maintenance.catching_up import caught_up
-from agents.maintenance.forgotten import forget_entry
+from agents.maintenance.forgotten import FORGET, START, forget_entry
 from infra.postgres import Database
+from infra.postgres.audit import AuditEntry
 from infra.postgres.collections import WRITTEN
 from infra.weaviate import VectorIndex
 from schemas.history import RequestStatus
@@ -62,6 +64,9 @@ class Forget:
 
         Raises ``StalledError`` when no worker is at work, or somebody goes on adding memories.
         """
+        await self._applied(scope)
+        # Nothing is erased yet; and what was set aside until here is not replayed from here on.
+        await self._record(forget_entry(START, scope, self._actor))
         done = Counter(deleted=await self._delete(scope))
         if self._stores.webhooks is not None:
             self._tell("waiting for the webhooks' queue")
@@ -74,9 +79,11 @@ class Forget:
                 self._tell(f"{done['memories']} memories redacted")
         while any((changed := await asyncio.to_thread(forgetting.redact_requests, scope)).values()):
             done.update(changed)
-        entry = forget_entry(scope, self._actor, **done)
-        await asyncio.to_thread(self._database.audit.record, entry)
+        await self._record(forget_entry(FORGET, scope, self._actor, **done))
         return done
+
+    async def _record(self, entry: AuditEntry) -> None:
+        await asyncio.to_thread(self._database.audit.record, entry)
 
     async def _delete(self, scope: Scope) -> int:
         """Delete all that lives; returns how many memories that were."""

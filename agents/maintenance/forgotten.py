@@ -10,16 +10,17 @@ from infra.postgres.audit import AuditEntry
 from schemas.scope import Scope
 
 FORGET: Final = "forget"
+START: Final = "forget.start"
 
 
-def forget_entry(scope: Scope, who: str, **numbers: int) -> AuditEntry:
+def forget_entry(action: str, scope: Scope, who: str, **numbers: int) -> AuditEntry:
     """What the audit keeps of a forget: whose memories, and how many of what; nothing that they held."""
     detail = {"scope": scope.ids, **numbers}
-    return AuditEntry(scope.project, FORGET, _subject(scope.project), detail, who)
+    return AuditEntry(scope.project, action, _subject(scope.project), detail, who)
 
 
 def is_forgotten(database: Database, scope: Scope, since: datetime) -> bool:
-    """Whether a scope that covers this one was forgotten after a moment."""
+    """Whether a scope that covers this one was forgotten after a moment, or that was begun."""
     return any(
         entry.recorded_at is not None
         and entry.recorded_at > since

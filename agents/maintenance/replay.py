@@ -47,46 +47,45 @@ async def replay(
     projects = [wanted.scope.project] if wanted.scope else await asyncio.to_thread(database.replaying.projects)
     sent = 0
     for project in projects:
-        async for events in _events(database, project, wanted):
-            if announcing is not None:
-                await announcing.send((event, None) for event in events)
-            sent += len(events)
+        async for moment in _moments(database, project, wanted):
+            # Contents that are read here are in Kafka before a forget ends, which says how long Kafka keeps them.
+            with database.replaying.unredacted(project):
+                async for events in _events(database, project, moment, wanted):
+                    if announcing is not None:
+                        await announcing.send((event, None) for event in events)
+                    sent += len(events)
             tell(sent)
     return sent
 
 
-async def _events(database: Database, project: str, wanted: Wanted) -> AsyncIterator[list[Event]]:
-    async for batch in _batches(database, project, wanted):
-        small = [one for one in batch if one.changes <= _PAGE]
-        history = await asyncio.to_thread(_histories, database, [one.key for one in small])
-        for outcome in in_order(small, history):
-            entries = history[outcome.key]
-            events = [change_event(entry, outcome) for entry in entries if wanted.covers(entry.memory.scope)]
-            if not entries and wanted.covers(outcome.scope):
-                events.append(outcome_event(outcome))
-            yield events
-        for outcome in batch:
-            if outcome.changes > _PAGE:  # a delete_all, in a transaction of its own
-                async for page in changes_of(database, outcome, asyncio.to_thread):
-                    yield [change_event(entry, outcome) for entry in page if wanted.covers(entry.memory.scope)]
-
-
-async def _batches(database: Database, project: str, wanted: Wanted) -> AsyncIterator[list[RequestOutcome]]:
-    """The requests in order, those together that were applied at the same moment."""
-    batch: list[RequestOutcome] = []
-    last: RequestOutcome | None = None
+async def _moments(database: Database, project: str, wanted: Wanted) -> AsyncIterator[datetime]:
+    last: datetime | None = None
     while True:
-        page = await asyncio.to_thread(database.replaying.outcomes, project, wanted.begin, wanted.end, last, _PAGE)
-        for outcome in page:
-            if batch and batch[-1].recorded_at != outcome.recorded_at:
-                yield batch
-                batch = []
-            batch.append(outcome)
+        page = await asyncio.to_thread(database.replaying.moments, project, wanted.begin, wanted.end, last, _PAGE)
+        for moment in page:
+            yield moment
         if len(page) < _PAGE:
-            break
+            return
         last = page[-1]
-    if batch:
-        yield batch
+
+
+async def _events(
+    database: Database, project: str, moment: datetime, wanted: Wanted
+) -> AsyncIterator[list[Event]]:
+    """The events of the requests that were applied at the same moment."""
+    batch = await asyncio.to_thread(database.replaying.outcomes, project, moment)
+    small = [one for one in batch if one.changes <= _PAGE]
+    history = await asyncio.to_thread(_histories, database, [one.key for one in small])
+    for outcome in in_order(small, history):
+        entries = history[outcome.key]
+        events = [change_event(entry, outcome) for entry in entries if wanted.covers(entry.memory.scope)]
+        if not entries and wanted.covers(outcome.scope):
+            events.append(outcome_event(outcome))
+        yield events
+    for outcome in batch:
+        if outcome.changes > _PAGE:  # a delete_all, in a transaction of its own
+            async for page in changes_of(database, outcome, asyncio.to_thread):
+                yield [change_event(entry, outcome) for entry in page if wanted.covers(entry.memory.scope)]
 
 
 def in_order(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy import ColumnElement, select, text, tuple_
 
 from infra.postgres.engine import Connect
+from infra.postgres.locks import lock_project
 from infra.postgres.rows import entry_of, outcome_of
 from infra.postgres.tables import memory_history, requests
+from infra.postgres.webhook_log import REDACTION
 from schemas.history import HistoryEntry, RequestOutcome, RequestStatus
 
 _DONE = (RequestStatus.SUCCEEDED, RequestStatus.FAILED)
+# A redaction takes its time, and so does Kafka.
+_PATIENT: Final = text("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
 class Replaying:
@@ -29,28 +35,33 @@ class Replaying:
                 connection.execute(select(requests.c.project).distinct().order_by(requests.c.project)).scalars()
             )
 
-    def outcomes(
-        self,
-        project: str,
-        begin: datetime | None,
-        end: datetime,
-        last: RequestOutcome | None,
-        limit: int,
-    ) -> list[RequestOutcome]:
-        """A page of what became of the project's requests in ``[begin, end)``, oldest first, behind ``last``."""
-        at, id = requests.c.recorded_at, requests.c.request_id
-        conditions: list[ColumnElement[bool]] = [
-            requests.c.project == project,
-            requests.c.status.in_(_DONE),
-            at < end,
-        ]
+    def moments(
+        self, project: str, begin: datetime | None, end: datetime, last: datetime | None, limit: int
+    ) -> list[datetime]:
+        """A page of the moments in ``[begin, end)`` at which requests were done, behind ``last``."""
+        at = requests.c.recorded_at
+        conditions: list[ColumnElement[bool]] = [*_done(project), at < end]
         if begin is not None:
             conditions.append(at >= begin)
         if last is not None:
-            conditions.append(tuple_(at, id) > (last.recorded_at, last.request_id))
-        statement = select(requests).where(*conditions).order_by(at, id).limit(limit)
+            conditions.append(at > last)
         with self._connect() as connection:
-            return [outcome_of(row) for row in connection.execute(statement)]
+            statement = select(at).where(*conditions).distinct().order_by(at).limit(limit)
+            return list(connection.execute(statement).scalars())
+
+    def outcomes(self, project: str, at: datetime) -> list[RequestOutcome]:
+        """What became of the project's requests that were done at that moment."""
+        done = select(requests).where(*_done(project), requests.c.recorded_at == at)
+        with self._connect() as connection:
+            return [outcome_of(row) for row in connection.execute(done.order_by(requests.c.request_id))]
+
+    @contextmanager
+    def unredacted(self, project: str) -> Iterator[None]:
+        """No redaction of the project ends while this lasts: what is read here is told before."""
+        with self._connect() as connection:
+            connection.execute(_PATIENT)
+            lock_project(connection, REDACTION, project, shared=True)
+            yield
 
     def changes(
         self, ids: Collection[UUID], since: datetime, last: HistoryEntry | None, limit: int
@@ -71,3 +82,7 @@ class Replaying:
             asked = select(requests).where(tuple_(requests.c.project, requests.c.request_id).in_(keys))
             outcomes = {one.key: one for one in map(outcome_of, connection.execute(asked))}
         return [(entry, outcomes[entry.memory.scope.project, entry.request_id]) for entry in entries]
+
+
+def _done(project: str) -> list[ColumnElement[bool]]:
+    return [requests.c.project == project, requests.c.status.in_(_DONE)]

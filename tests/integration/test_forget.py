@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +19,8 @@ import psycopg2.extensions
 import pytest
 
 from agentmem.exit_codes import ExitCode
+from agents.maintenance.replay import Wanted, replay
+from agents.stages.announce import AnnounceStage
 from infra.postgres import Database
 from infra.postgres.forgetting import CHUNK
 from infra.webhooks import new_secret
@@ -29,6 +31,7 @@ from schemas.inbound import decode_event
 from schemas.redaction import REDACTED
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
+from streams.producer import Producer
 from tests.acceptance.command import Agentmem
 from tests.harness.databases import lock_waits
 from tests.harness.kafka import Message, caught_up, publish, read_topic
@@ -166,8 +169,9 @@ async def test_nothing_of_a_person_is_left(system: System, agentmem: Agentmem, d
     assert {entry.memory.text for id, entries in seen.history.items() if id != kept for entry in entries} == {
         REDACTED
     }
-    [entry] = database.audit.of(["forget/default"])
-    assert (entry.detail["scope"], entry.detail["deleted"]) == ({"user_id": "alice"}, 4)
+    [start, entry] = database.audit.of(["forget/default"])
+    assert (start.action, start.detail) == ("forget.start", {"scope": {"user_id": "alice"}})
+    assert (entry.action, entry.detail["scope"], entry.detail["deleted"]) == ("forget", {"user_id": "alice"}, 4)
 
     # The same requests again store nothing; their events have their ids of before, and no contents.
     before = {event.header("ce_id"): event for event in seen.events}
@@ -225,6 +229,7 @@ async def test_killed_on_the_way_it_is_finished_by_the_next(
     count, scope, dsn = 2_500, Scope("default", "alice"), system.postgres.dsn.get_secret_value()
     vectors = [vector() for _ in range(count)]
     await send(system, *(request(f"r{n}", text=f"{SECRET} {n}", vector=one) for n, one in enumerate(vectors)))
+    await send(system, request("short", text=SECRET, vector=[0.5]))
     # Whoever holds a row of the history holds up its redaction.
     with agentmem.running("forget", "--user", "alice", "--yes") as forgetting, connected(system) as holder:
         holder.execute("SELECT FROM memory_history ORDER BY memory_id DESC LIMIT 1 FOR UPDATE")
@@ -238,12 +243,16 @@ async def test_killed_on_the_way_it_is_finished_by_the_next(
         forgetting.process.wait()
     assert dump(system).count(REDACTED) > CHUNK
     assert SECRET in dump(system)
-    assert not database.audit.of(["forget/default"])
+    assert [entry.action for entry in database.audit.of(["forget/default"])] == ["forget.start"]
+    [letter] = map(json.loads, agentmem("dlq", "list", "--json").out.splitlines())
+    refused = agentmem("dlq", "replay", letter["id"], "--patch", '{"vector": null}')
+    assert (refused.code, "forgotten" in refused.out) == (ExitCode.FAILED, True)
     done = agentmem("forget", "--user", "alice", "--yes", "--json")
     assert done.code == ExitCode.OK, done.err
     assert SECRET not in dump(system)
     assert (await observe(system)).points == {}
-    assert len(database.audit.of(["forget/default"])) == 1
+    actions = [entry.action for entry in database.audit.of(["forget/default"])]
+    assert actions == ["forget.start", "forget.start", "forget"]
 
 
 async def test_a_delivery_that_is_repeated_meanwhile_brings_nothing_back(
@@ -276,6 +285,42 @@ async def test_a_delivery_that_is_repeated_meanwhile_brings_nothing_back(
     assert SECRET not in dump(system)
     [told] = pending_bodies(system)
     assert told["data"]["memory"]["text"] == REDACTED
+
+
+async def test_events_that_are_told_again_meanwhile_are_told_before_it_ends(
+    system: System, database: Database
+) -> None:
+    """So Kafka does not keep them for longer than the forget says."""
+    scope, memory = Scope("default", "alice"), memory_id("default", "r1", 0)
+    dsn = system.postgres.dsn.get_secret_value()
+    worker = system.start_worker()
+    await send(system, request("r1", text=SECRET))
+    await send(system, request("d", "delete", memory_id=str(memory)))
+    assert await worker.stop() == ExitCode.OK
+    redactions: list[Future[dict[str, int]]] = []
+    ended_before: list[bool] = []
+
+    class Announcing(AnnounceStage):
+        async def send(self, events: Iterable[tuple[Event, str | None]]) -> None:
+            """The history was read; now the person is forgotten, as far as that comes."""
+            if not redactions:
+                database.forgetting.redact("default", [memory])
+                redactions.append(pool.submit(database.forgetting.redact_requests, scope))
+                deadline = monotonic() + WITHIN_S
+                while not redactions[0].done() and "advisory" not in lock_waits(dsn):
+                    assert monotonic() < deadline
+            await super().send(events)
+            ended_before.append(redactions[0].done())
+
+    with ThreadPoolExecutor(1) as pool:
+        async with Producer(system.kafka) as producer:
+            wanted = Wanted(scope, None, database.now())
+            await replay(database, Announcing(producer, system.topics), wanted, lambda _: None)
+        redactions[0].result(WITHIN_S)
+    assert ended_before[0] is False
+    told = await read_topic(system, system.topics.events)
+    assert [SECRET.encode() in (event.value or b"") for event in told].count(True) == 3
+    assert SECRET not in dump(system)
 
 
 def test_without_a_worker_it_says_so(system: System, agentmem: Agentmem) -> None:
