@@ -90,7 +90,7 @@ class Storing:
         failpoints.passing("after-apply")
         failed = await self._project_isolation.run(applied, project_part)
         failpoints.passing("after-project")
-        # Their change stands in Postgres and is announced; the dead letter says that search lacks it.
+        # Their outcome stands in Postgres and is announced; the dead letter says that search lacks the change.
         rejected += [one.item.rejected(error, project.STAGE) for one, error in failed]
         with tracing.stage(announce.STAGE, [one.item.span for one in applied]):
             await self._waiting.out(announce.STAGE, partial(self._announcing.announce, applied), check)
@@ -143,8 +143,7 @@ class Storing:
 
     async def _set_aside(self, rejected: Rejected, check: Check) -> None:
         item, outcome = rejected.item, None
-        # What fails in project is applied.
-        if item is not None and rejected.stage != project.STAGE:
+        if item is not None:
             outcome = await self._on_thread(rejected.stage, partial(reject, self._database, rejected), check)
         with tracing.stage(announce.STAGE, [rejected.span]):
             await self._waiting.out(announce.STAGE, partial(self._announcing.set_aside, rejected), check)
