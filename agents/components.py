@@ -83,9 +83,8 @@ async def open_components(configuration: Configuration, waiting: Waiting) -> Asy
         announcing = AnnounceStage(producer, topics)
         yield Components(database, index, embedding, projecting, announcing, lag, readable_lag, producer)
     finally:
-        await lag.close()
-        await readable_lag.close()
-        await producer.stop()
+        # Together: each may take a while when Kafka does not answer.
+        await asyncio.gather(lag.close(), readable_lag.close(), producer.stop())
         await index.close()
         database.close()
         embedding.close()

@@ -57,7 +57,7 @@ class Producer:
         """Send what is pending, then disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await producer.stop()
+            await closed(producer.stop())
 
     async def send(
         self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers = ()

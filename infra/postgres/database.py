@@ -78,7 +78,7 @@ class Database:
 
     def close(self) -> None:
         """Give all connections back; what a thread still waits for is given up."""
-        self._in_use.cancel()
+        self._in_use.give_up()
         self._engine.dispose()
 
     @contextmanager

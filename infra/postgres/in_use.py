@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from contextlib import suppress
 from typing import Any, Final
@@ -10,7 +12,7 @@ from weakref import WeakSet
 import psycopg2
 from sqlalchemy import Engine, event
 
-#: How long asking the server may take, in seconds: it may be what does not answer.
+#: How long the server has to answer when it is asked to end its statements, in seconds.
 _WITHIN_S: Final = 2.0
 
 
@@ -19,30 +21,40 @@ class ConnectionsInUse:
 
     def __init__(self, engine: Engine) -> None:
         self._connections: WeakSet[Any] = WeakSet()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         event.listen(engine, "checkout", self._taken)
         event.listen(engine, "checkin", self._given_back)
 
-    def cancel(self) -> None:
-        """Let the server end their statements: whoever waits for one gets an error."""
-        with self._lock:
-            connections = list(self._connections)
-        threads = [threading.Thread(target=_cancel, args=(one,), daemon=True) for one in connections]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(_WITHIN_S)
+    def give_up(self) -> None:
+        """Whoever waits for an answer gets an error: from the server, or, if that stands still, from here."""
+        with self._changed:
+            for connection in self._connections:
+                # To ask may itself take for ever.
+                threading.Thread(target=_cancel, args=(connection,), daemon=True).start()
+            self._changed.wait_for(lambda: not len(self._connections), _WITHIN_S)
+            for connection in self._connections:
+                _hang_up(connection)
 
     def _taken(self, connection: Any, *_: Any) -> None:
-        with self._lock:
+        with self._changed:
             self._connections.add(connection)
 
     def _given_back(self, connection: Any, *_: Any) -> None:
-        if connection is not None:  # it broke
-            with self._lock:
+        with self._changed:
+            if connection is not None:  # else it broke
                 self._connections.discard(connection)
+            self._changed.notify_all()
 
 
 def _cancel(connection: Any) -> None:
     with suppress(psycopg2.Error):  # it ended by itself
         connection.cancel()
+
+
+def _hang_up(connection: Any) -> None:
+    with (
+        suppress(psycopg2.Error, OSError),  # it ended by itself
+        # A copy of the descriptor: the connection closes its own when it finds out.
+        socket.socket(fileno=os.dup(connection.fileno())) as shared,
+    ):
+        shared.shutdown(socket.SHUT_RDWR)

@@ -101,7 +101,10 @@ async def _suffered(proxy: Proxy, faults: Faults) -> bool:
 
 @pytest.mark.case("network-silent", full=True)
 async def test_connections_go_silent_and_stay_open(breakable_system: System, network: Network, case: Case) -> None:
-    """One store after the other, for longer than a session of the group; then half of the connections break."""
+    """One store after the other, for longer than a session of the group; then half of the connections break.
+
+    Silence keeps no worker from its end.
+    """
     system = breakable_system
     workers = [system.start_worker(environment=network.environment) for _ in range(2)]
     messages = list(case.work(poison=0.01).messages(case.scaled(3_000, 900)))
@@ -114,7 +117,9 @@ async def test_connections_go_silent_and_stay_open(breakable_system: System, net
             proxy.faults = Faults(silent_until=end)
             await eventually(partial(_holds, proxy), 120, f"{name} is silent to some", system.logs)
             await asyncio.sleep(case.scaled(20, 10))
+            await stop_cleanly(workers.pop())
             end.set()
+            workers.append(system.start_worker(environment=network.environment))
             await case.recovers(system)
     await case.judge(system)
     await stop_cleanly(*workers)

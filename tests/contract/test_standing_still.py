@@ -1,11 +1,15 @@
-"""Who stands still within a transaction holds nobody up for long; who only reads may take his time."""
+"""Who stands still within a transaction holds nobody up for long, nor does a server that stands still."""
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from uuid import UUID
 
+import psutil
 import psycopg2
 import pytest
 from psycopg2.extras import wait_select
@@ -74,3 +78,42 @@ def test_who_takes_no_answer_is_cut_off(
         cursor.execute("SELECT repeat('x', 100000000)")
         with database.transaction() as waiting:
             assert waiting.memories([memory])
+
+
+def test_who_closes_does_not_wait_for_a_server_that_stands_still(
+    database: Database, memory: UUID, postgres_dsn: str
+) -> None:
+    """The process of its connection is stopped, so asking the server to end the statement is of no use."""
+
+    def wait_for_lock() -> None:
+        with database.transaction() as waiting:
+            waiting.memories([memory])
+
+    with closing(psycopg2.connect(postgres_dsn)) as holder, holder.cursor() as cursor:
+        cursor.execute("SELECT FROM memories FOR UPDATE")
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(wait_for_lock)
+            server = _waiting_for_lock(postgres_dsn)
+            server.send_signal(signal.SIGSTOP)
+            try:
+                database.close()
+                with pytest.raises(StoreUnavailableError):
+                    waiting.result(60)
+            finally:
+                server.send_signal(signal.SIGCONT)
+
+
+def _waiting_for_lock(dsn: str) -> psutil.Process:
+    """The server's process of the connection that waits."""
+    deadline = time.monotonic() + 60
+    with closing(psycopg2.connect(dsn)) as looking, looking.cursor() as cursor:
+        looking.autocommit = True
+        while time.monotonic() < deadline:
+            cursor.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if found := cursor.fetchone():
+                process = psutil.Process(found[0])
+                assert process.name().startswith("postgres")
+                return process
+    raise AssertionError("nobody waits for the lock")

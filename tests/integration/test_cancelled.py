@@ -8,10 +8,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
+from schemas.problems import StoreUnavailableError
 from streams.consumers import open_consumer
 from streams.lag import LagReader
 from streams.settings import KafkaSettings
 from streams.topics import admin_client, ensure_topics
+from tests.harness.waiting import eventually
 
 WITHIN_S = 60
 
@@ -19,7 +21,15 @@ WITHIN_S = 60
 @asynccontextmanager
 async def connected_reader(settings: KafkaSettings) -> AsyncIterator[None]:
     async with LagReader(settings) as reader:
-        await reader.read()
+
+        async def reads() -> bool:
+            try:
+                await reader.read()
+            except StoreUnavailableError:  # a new cluster has no coordinators of groups at first
+                return False
+            return True
+
+        await eventually(reads, WITHIN_S, "the offsets of the group are read")
         yield
 
 
