@@ -26,6 +26,8 @@ _log = structlog.get_logger(__name__)
 #: Memories compared at a time, at most; and after how many seconds another worker takes over.
 _PAGE: Final = 200
 _LEASE_S: Final = 300.0
+#: After how many seconds a page is due again whose comparison a store that was down ended.
+_AGAIN_S: Final = 5.0
 #: Between two looks whether the next page is due, in seconds: the longest and the shortest.
 _POLL_S, _POLL_LEAST_S = 1.0, 0.1
 
@@ -63,9 +65,14 @@ class Verifying:
             VERIFY_LAST_PASS.set(begun.verified_at.timestamp())
         verification = Verification(self._database, self._projecting, self._settings.sweep_grace_s)
         look = verification.objects_after if begun.objects else verification.rows_after
-        ids, suspects = await look(index, begun.after, _PAGE)
-        if suspects:
-            await self._mend(verification, index, suspects)
+        try:
+            ids, suspects = await look(index, begun.after, _PAGE)
+            if suspects:
+                await self._mend(verification, index, suspects)
+        except StoreUnavailableError:
+            # The lease is for a worker that died: who lives gives the page back.
+            await asyncio.to_thread(collections.verified, index.collection, begun, _AGAIN_S, passed=False)
+            raise
         if not begun.objects:
             VERIFY_CHECKED.inc(len(ids))
         ended = len(ids) < _PAGE

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import cycle
+from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,20 +21,24 @@ from agents.maintenance.drift import Drift
 from agents.maintenance.sweep import Sweep
 from agents.maintenance.verify import Report, Verification
 from agents.maintenance.verifying import Verifying
-from agents.projection import Projection
+from agents.projection import Projection, open_projection
 from agents.settings import WorkerSettings
 from agents.stages.apply import apply
+from infra.postgres import PostgresSettings
 from infra.postgres.collections import Pass
 from infra.telemetry.metrics import VERIFY_CHECKED, VERIFY_DRIFT, VERIFY_REPAIRED
-from infra.weaviate import Point, VectorIndex
+from infra.weaviate import Point, VectorIndex, WeaviateSettings
 from schemas.memories import Memory
+from schemas.problems import StoreUnavailableError
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
 from tests.acceptance.command import Agentmem
 from tests.harness.items import item
 from tests.harness.kafka import caught_up, has_members
+from tests.harness.link import Link
 from tests.harness.load import progressed, under_load
 from tests.harness.system import System
+from tests.harness.systems import embedding_settings
 from tests.harness.waiting import eventually
 from tests.harness.workload import Workload, seed
 
@@ -209,6 +214,26 @@ async def test_a_page_whose_worker_died_is_done_by_another_when_its_time_is_up(b
         return collections.claim_verification(name, lease_s=60) is not None
 
     await eventually(given, 30, "the page is given to another")
+
+
+async def test_a_page_that_weaviate_did_not_answer_is_due_again_soon(
+    both: Projection, postgres_settings: PostgresSettings, weaviate_settings: WeaviateSettings, model_dir: Path
+) -> None:
+    """Its worker lives, so nobody waits for the end of its lease."""
+    link = Link(weaviate_settings.grpc)
+    await link.up()
+    behind = weaviate_settings.model_copy(update={"grpc": link.address})
+    async with open_projection(postgres_settings, behind, embedding_settings(model_dir)) as worker:
+        await add(both, 3)
+        await link.down()
+        verifying = Verifying(worker.database, worker.projecting, WorkerSettings())
+        with pytest.raises(StoreUnavailableError):
+            await verifying.step(100_000)
+
+    async def given() -> bool:
+        return both.database.collections.claim_verification(both.index.collection, lease_s=60) == Pass()
+
+    await eventually(given, 30, "the page is due again")
 
 
 @pytest.mark.chaos
