@@ -10,7 +10,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.problems import StoreUnavailableError
-from streams.closing import closed
 from streams.consumers import make_consumer
 from streams.settings import KafkaSettings
 
@@ -31,7 +30,7 @@ class Broker:
         try:
             await client.start()
         except BaseException as error:
-            await closed(client.stop())  # also what is cancelled while it connects
+            await client.stop()  # also what is cancelled while it connects
             if isinstance(error, KafkaError):
                 raise StoreUnavailableError("Kafka", str(error)) from error
             raise

@@ -16,10 +16,15 @@ from streams.security import client_options
 from streams.settings import KafkaSettings
 
 
+class _Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
+    async def stop(self) -> None:
+        await closed(super().stop())
+
+
 def make_consumer(settings: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
     """A consumer that is to be started. It reads what anybody may write, see ``lenient_headers``."""
     read_leniently()
-    return AIOKafkaConsumer(
+    return _Consumer(
         *topics,
         **client_options(settings),
         request_timeout_ms=int(settings.request_timeout_s * 1000),
@@ -37,4 +42,4 @@ async def open_consumer(settings: KafkaSettings, *topics: str, **options: Any) -
     except KafkaError as error:
         raise StoreUnavailableError("Kafka", f"{settings.bootstrap_servers}: {error!r}") from error
     finally:
-        await closed(consumer.stop())
+        await consumer.stop()

@@ -13,7 +13,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.problems import StoreUnavailableError
-from streams.closing import closed
 from streams.consumers import make_consumer
 from streams.settings import KafkaSettings
 from streams.topics import Topics, make_admin
@@ -106,10 +105,10 @@ class LagReader:
         admin, self._admin = self._admin, None
         try:
             if consumer is not None:
-                await closed(consumer.stop())
+                await consumer.stop()
         finally:
             if admin is not None:
-                await closed(admin.close())
+                await admin.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -54,7 +54,7 @@ class Producer:
         self._producer = producer
 
     async def stop(self) -> None:
-        """Send what is pending, then disconnect."""
+        """Send what is pending, then disconnect; what Kafka does not take in time is not acknowledged."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await closed(producer.stop())

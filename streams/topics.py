@@ -100,11 +100,14 @@ async def partition_counts(settings: KafkaSettings) -> dict[str, int]:
         return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
 
 
+class _Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka has no types
+    async def close(self) -> None:
+        await closed(super().close())
+
+
 def make_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
     """An admin client that is to be started."""
-    return AIOKafkaAdminClient(
-        **client_options(settings), request_timeout_ms=int(settings.request_timeout_s * 1000)
-    )
+    return _Admin(**client_options(settings), request_timeout_ms=int(settings.request_timeout_s * 1000))
 
 
 @asynccontextmanager
@@ -117,4 +120,4 @@ async def admin_client(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminCl
     except KafkaError as error:
         raise StoreUnavailableError("Kafka", f"{settings.bootstrap_servers}: {error!r}") from error
     finally:
-        await closed(admin.close())
+        await admin.close()

@@ -16,7 +16,7 @@ from agents.projection import Projection
 from infra.weaviate import VectorIndex
 
 #: Memories embedded and written at a time.
-PAGE: Final = 500
+_PAGE: Final = 500
 #: Rounds of catching up: each one has to do what changed during the one before.
 _ROUNDS_MAX: Final = 20
 
@@ -43,7 +43,7 @@ class Filling:
         """Project all memories behind ``last``, noting after each page how far it came."""
         while True:
             self._tell(Phase.FILLING, self._done)
-            ids = await self._call(self._database.ids_after, last, PAGE, deleted=True)
+            ids = await self._call(self._database.ids_after, last, _PAGE, deleted=True)
             await self._project(ids)
             if not ids:
                 return
@@ -59,16 +59,16 @@ class Filling:
             last: UUID | None = None
             while True:
                 self._tell(Phase.CATCHING_UP, self._done)
-                page = await self._call(self._database.changed_between, after, until, last, PAGE)
+                page = await self._call(self._database.changed_between, after, until, last, _PAGE)
                 ids = await self._patiently(partial(stale, self._target, page))
                 await self._project(ids)
                 self._done.caught_up += len(ids)
                 changed += len(page)
-                if len(page) < PAGE:
+                if len(page) < _PAGE:
                     break
                 last = page[-1].id
             after = until
-            if changed <= PAGE:
+            if changed <= _PAGE:
                 break
         return after
 

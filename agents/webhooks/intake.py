@@ -16,7 +16,6 @@ from infra.postgres.webhook_queue import Queued, WebhookQueue
 from infra.webhooks.payload import payload
 from schemas.inbound import InboundEvent, decode_event
 from schemas.problems import StoreUnavailableError
-from streams.closing import closed
 from streams.consumers import make_consumer
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
 from streams.topics import Topics
@@ -69,7 +68,7 @@ class Intake:
                     if not wanted and len(records) < _RECORDS_PER_POLL:
                         await asyncio.sleep(_GATHER_S)
         finally:
-            await closed(consumer.stop())
+            await consumer.stop()
 
     async def _put(self, records: Sequence[ConsumerRecord]) -> bool:
         """Queue events; whether any of their projects has webhooks."""

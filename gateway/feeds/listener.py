@@ -15,7 +15,6 @@ from gateway.feeds.inbound import Arrival, Positions
 from infra.telemetry.metrics import EVENTS_RECEIVED, EVENTS_UNREADABLE
 from schemas.inbound import decode_event
 from schemas.problems import StoreUnavailableError
-from streams.closing import closed
 from streams.consumers import make_consumer
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
 from streams.topics import partition_counts
@@ -87,7 +86,7 @@ class EventListener:
                     self._receive(record)
         finally:
             self._positioned = False
-            await closed(consumer.stop())
+            await consumer.stop()
 
     async def _partitions(self) -> int:
         count = (await partition_counts(self._settings)).get(self._topic)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import psycopg2
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from infra.postgres.settings import PostgresSettings
 from schemas.problems import MisconfiguredError
+
+_UNHURRIED: Final = text("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
 
 #: Begins a transaction, for a project where one is named, and ends it.
 Connect = Callable[..., AbstractContextManager[Connection]]
@@ -74,6 +76,11 @@ def _session(settings: PostgresSettings) -> dict[str, str | int]:
         "tcp_user_timeout": idle_ms,
         "idle_in_transaction_session_timeout": idle_ms,
     }
+
+
+def unhurried(connection: Connection) -> None:
+    """Let this transaction take its time, and whoever works with it: for one that nobody waits for."""
+    connection.execute(_UNHURRIED)
 
 
 def _taking(role: str) -> Callable[[Any, Any], None]:

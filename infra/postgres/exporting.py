@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, FromClause, select, text
 
-from infra.postgres.engine import Connect
+from infra.postgres.engine import Connect, unhurried
 from infra.postgres.reads import past, served
 from infra.postgres.rows import entry_of, memory_of
 from infra.postgres.tables import memories, memory_history
@@ -22,13 +22,8 @@ from schemas.scope import Scope
 
 #: Memories read at a time.
 _PAGE: Final = 500
-# One snapshot for all pages. To sort a large project may take longer than a gateway's query; and whoever takes the
-# pages may take his time, as nobody waits for this transaction.
-_BEGIN: Final = (
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-    "SET LOCAL statement_timeout = 0",
-    "SET LOCAL idle_in_transaction_session_timeout = 0",
-)
+# One snapshot for all pages.
+_ONE_SNAPSHOT: Final = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
 class Exporting:
@@ -47,8 +42,9 @@ class Exporting:
         rows: FromClause = memories if as_of is None else past(scope, as_of)
         statement = select(rows).where(*served(scope.project, True, rows=rows, scope=scope)).order_by(rows.c.id)
         with self._connect(scope.project) as connection:
-            for setting in _BEGIN:
-                connection.execute(text(setting))
+            connection.execute(_ONE_SNAPSHOT)
+            # To sort a large project may take longer than a gateway's query, and so may whoever takes the pages.
+            unhurried(connection)
             streaming = {"stream_results": True, "max_row_buffer": _PAGE}
             for page in connection.execute(statement, execution_options=streaming).partitions(_PAGE):
                 found = [memory_of(row) for row in page]

@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from infra.postgres.engine import Connect
+from infra.postgres.engine import Connect, unhurried
 from infra.postgres.locks import lock_project
 from infra.postgres.tables import memories, memory_feedback, memory_history, requests, webhook_deliveries
 from infra.postgres.webhook_log import REDACTION
@@ -64,9 +64,8 @@ class Forgetting:
     def ids(self, scope: Scope) -> Generator[list[UUID], None, None]:
         """The ids of all memories that the scope ever had, a page at a time, out of one snapshot."""
         statement = _ids_of(scope).distinct().order_by(memory_history.c.memory_id)
-        with self._unhurried() as connection:
-            # A page is redacted before the next is asked for. This transaction only reads: nobody waits for it.
-            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        with self._connect() as connection:
+            unhurried(connection)  # a page is redacted before the next is asked for
             streaming = {"stream_results": True, "max_row_buffer": CHUNK}
             for page in connection.execute(statement, execution_options=streaming).scalars().partitions(CHUNK):
                 yield list(page)

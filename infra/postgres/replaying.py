@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, text, tuple_
+from sqlalchemy import ColumnElement, select, tuple_
 
-from infra.postgres.engine import Connect
+from infra.postgres.engine import Connect, unhurried
 from infra.postgres.locks import lock_project
 from infra.postgres.rows import entry_of, outcome_of
 from infra.postgres.tables import memory_history, requests
@@ -18,8 +17,6 @@ from infra.postgres.webhook_log import REDACTION
 from schemas.history import HistoryEntry, RequestOutcome, RequestStatus
 
 _DONE = (RequestStatus.SUCCEEDED, RequestStatus.FAILED)
-# A redaction takes its time, and so does Kafka.
-_PATIENT: Final = text("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
 class Replaying:
@@ -59,7 +56,7 @@ class Replaying:
     def unredacted(self, project: str) -> Iterator[None]:
         """No redaction of the project ends while this lasts: what is read here is told before."""
         with self._connect() as connection:
-            connection.execute(_PATIENT)
+            unhurried(connection)  # a redaction takes its time, and so does Kafka
             lock_project(connection, REDACTION, project, shared=True)
             yield
 

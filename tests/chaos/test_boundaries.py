@@ -6,7 +6,6 @@ import asyncio
 import signal
 from uuid import UUID
 
-import psutil
 import pytest
 
 from agents import failpoints
@@ -134,11 +133,7 @@ def _id(number: int) -> UUID:
 
 
 async def _stopped(worker: WorkerProcess) -> None:
-    async def stands() -> bool:
-        assert worker.code is None, worker.tail()
-        return bool(psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED)
-
-    await eventually(stands, 120, "the worker stands still", worker.tail)
+    await eventually(worker.stands_still, 120, "the worker stands still", worker.tail)
 
 
 async def _old(system: System) -> set[UUID]:

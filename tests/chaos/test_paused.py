@@ -7,7 +7,6 @@ import signal
 from contextlib import closing
 from uuid import UUID
 
-import psutil
 import psycopg2
 import pytest
 
@@ -43,19 +42,14 @@ async def test_a_worker_stands_still_within_a_transaction(system: System, databa
     zombie = system.start_worker(settings, {failpoints.VARIABLE: f"{failpoints.IN_TRANSACTION}:1:SIGSTOP"})
     await has_members(system, 2)
     await publish(system, (_request(number, "update", "held") for number in range(MEMORIES)))
-
-    async def stands() -> bool:
-        assert zombie.code is None, zombie.tail()
-        return bool(psutil.Process(zombie.pid).status() == psutil.STATUS_STOPPED)
-
-    await eventually(stands, 120, "the worker stands still", zombie.tail)
+    await eventually(zombie.stands_still, 120, "the worker stands still", zombie.tail)
     assert _in_transaction(system), "it holds no lock: the case shows nothing"
     loop = asyncio.get_running_loop()
     began = loop.time()
     await publish(system, (_request(number, "update", "newer") for number in range(MEMORIES)))
     await caught_up(system, bound_s + 120)
     case.counts["held_s"] = loop.time() - began
-    assert await stands()
+    assert await zombie.stands_still()
     current = database.current([_id(number) for number in range(MEMORIES)]).values()
     assert {(memory.version, memory.text.split()[0]) for memory in current} == {(3, "newer")}
 

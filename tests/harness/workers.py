@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from tests.harness.waiting import eventually
 
 #: The promise: a worker that is told to stop has stopped within this many seconds.
@@ -59,6 +61,11 @@ class WorkerProcess:
             return text in self.text()
 
         await eventually(said, within_s, f"the worker says {text!r}", self.tail)
+
+    async def stands_still(self) -> bool:
+        """Whether it was stopped by a signal; it must not have ended."""
+        assert self.code is None, self.tail()
+        return bool(psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
 
     def text(self) -> str:
         """All that it wrote."""
