@@ -18,7 +18,14 @@ from streams.settings import KafkaSettings
 
 class _Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
     async def stop(self) -> None:
-        await closed(super().stop())
+        await closed(self._stop_all())
+
+    async def _stop_all(self) -> None:
+        try:
+            await super().stop()
+        finally:
+            # A fetch that waits to be tried again ends ``stop`` early when it is cancelled there.
+            await self._client.close()
 
 
 def make_consumer(settings: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:

@@ -1,18 +1,21 @@
-"""A cancellation that comes while a client of Kafka closes is not lost."""
+"""A cancellation that comes while a client of Kafka closes is not lost, and none comes of closing alone."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.fetch import FetchRequest
 
 from schemas.problems import StoreUnavailableError
-from streams.consumers import open_consumer
+from streams.consumers import make_consumer, open_consumer
 from streams.lag import LagReader
 from streams.settings import KafkaSettings
-from streams.topics import admin_client, ensure_topics
+from streams.topics import Topics, admin_client, ensure_topics
 from tests.harness.waiting import eventually
 
 WITHIN_S = 60
@@ -55,3 +58,28 @@ async def test_who_is_cancelled_while_it_closes_is_cancelled(
         task.cancel()
         await asyncio.wait({task})
     assert task.cancelled()
+
+
+async def test_closing_a_consumer_whose_fetch_waits_to_be_tried_again_cancels_nobody(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka lets the cancellation of its own fetch through: who closes would end without a word."""
+    await ensure_topics(kafka_settings)
+    consumer = make_consumer(kafka_settings, Topics.of(kafka_settings).events)
+    await consumer.start()
+    client, failed = consumer._client, asyncio.Event()
+    send, connections = client.send, list(client._conns.values())
+
+    async def away_for_fetches(node: int, request: object, **options: Any) -> Any:
+        if not isinstance(request, FetchRequest):
+            return await send(node, request, **options)
+        consumer._fetcher._retry_backoff = WITHIN_S
+        failed.set()
+        raise KafkaConnectionError("away")
+
+    monkeypatch.setattr(client, "send", away_for_fetches)
+    async with asyncio.timeout(WITHIN_S):
+        await failed.wait()
+        await consumer.stop()
+    assert connections
+    assert not any(connection.connected() for connection in (*connections, *client._conns.values()))
