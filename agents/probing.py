@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from infra.weaviate import VectorIndex
-from schemas.problems import MisconfiguredError, StoreUnavailableError
+from schemas.problems import GaveUpError, MisconfiguredError, StoreUnavailableError
 
 _log = structlog.get_logger(__name__)
 
@@ -44,6 +44,8 @@ class Probing:
                 self._note(error.component, str(error))
             except MisconfiguredError as error:
                 self._note(store, str(error))
+            except GaveUpError:
+                raise  # the worker's own end: the store has answered
             except Exception as error:
                 self._note(store, repr(error))
                 raise
