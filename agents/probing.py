@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from infra.telemetry.metrics import STORE_UP
 from infra.weaviate import VectorIndex
 from schemas.problems import GaveUpError, MisconfiguredError, StoreUnavailableError
 
@@ -50,6 +51,7 @@ class Probing:
                 self._note(store, repr(error))
                 raise
             else:
+                _tell(store, up=True)
                 if self.problems.pop(store, None) is not None:
                     _log.info("a store answers again", store=store)
             finally:
@@ -59,6 +61,12 @@ class Probing:
         if store not in self.problems:
             _log.warning("a store does not answer", store=store, problem=problem)
         self.problems[store] = problem
+        _tell(store, up=False)
+
+
+def _tell(store: str, *, up: bool) -> None:
+    """To the metrics, which know a store from the first look on: before it there is nothing to tell."""
+    STORE_UP.labels(store.lower()).set(up)  # by the name that the gateway's have
 
 
 class IndexProbe:

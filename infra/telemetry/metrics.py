@@ -31,6 +31,11 @@ STAGE_SECONDS: Final = Histogram(
 STORE_RETRIES: Final = Counter(
     "agentmem_worker_store_retries_total", "Tries that found a store unavailable.", ("stage",)
 )
+STORE_UP: Final = Gauge(
+    "agentmem_worker_component_up",
+    "Whether a component answered the worker's last look at it (1) or not (0).",
+    ("component",),
+)
 DEAD_LETTERS: Final = Counter(
     "agentmem_worker_dead_letters_total", "Records sent to the dead-letter topic.", ("reason", "stage")
 )

@@ -12,6 +12,7 @@ from infra.onnx import Embedder
 from tests.harness.link import Link
 from tests.harness.scraped import assert_tells_what_runs, samples
 from tests.harness.system import System
+from tests.harness.waiting import eventually
 from tests.harness.worker_port import WorkerPort
 from tests.harness.workers import WorkerProcess
 
@@ -23,6 +24,20 @@ class Idle:
     worker: WorkerProcess
     port: WorkerPort
     links: dict[str, Link]
+
+    async def components(self) -> dict[str, float]:
+        """What its metrics say of each component."""
+        _, text = await self.port.get("/metrics")
+        return {labels["component"]: up for labels, up in samples(text, "agentmem_worker_component_up")}
+
+    async def counts_as_down(self, *components: str) -> None:
+        """Wait until its metrics say that these components are down, and all others up."""
+        expected = {name: float(name not in components) for name in ("postgres", "weaviate", "kafka")}
+
+        async def told() -> bool:
+            return await self.components() == expected
+
+        await eventually(told, 120, f"the metrics have as down: {components}", self.worker.tail)
 
 
 @pytest.fixture
@@ -46,19 +61,23 @@ async def idle(system: System) -> AsyncIterator[Idle]:
 
 @pytest.mark.parametrize("store", ["Postgres", "Weaviate"])
 async def test_an_idle_worker_is_ready_only_while_its_store_is_there(idle: Idle, store: str) -> None:
+    await idle.counts_as_down()
     await idle.links[store].down()
     await idle.port.has_problem(store, f"{store} is unavailable")
     # Only the one that is away is blamed, though Postgres knows which collection is to be asked.
     assert set(await idle.port.problems()) == {store}
+    await idle.counts_as_down(store.lower())
     assert (await idle.port.get("/health/live"))[0] == 200
     await idle.links[store].up()
     await idle.port.becomes_ready()
+    await idle.counts_as_down()
 
 
 async def test_a_store_that_takes_calls_and_answers_none_is_a_problem_too(idle: Idle) -> None:
     idle.links["Postgres"].stalled = True
     # Told by our own patience or by that of the connection, whichever ends first.
     await idle.port.has_problem("Postgres")
+    assert (await idle.components())["postgres"] == 0
     await idle.links["Postgres"].down()
     idle.links["Postgres"].stalled = False
     await idle.links["Postgres"].up()
