@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 #: Memories compared at a time, at most; and after how many seconds another worker takes over.
 _PAGE: Final = 200
 _LEASE_S: Final = 300.0
-#: After how many seconds a page is due again whose comparison a store that was down ended.
+#: After how many seconds a page is due again whose comparison a store ended.
 _AGAIN_S: Final = 5.0
 #: Between two looks whether the next page is due, in seconds: the longest and the shortest.
 _POLL_S, _POLL_LEAST_S = 1.0, 0.1
@@ -69,8 +69,9 @@ class Verifying:
             ids, suspects = await look(index, begun.after, _PAGE)
             if suspects:
                 await self._mend(verification, index, suspects)
-        except StoreUnavailableError:
-            # The lease is for a worker that died: who lives gives the page back.
+        except (StoreUnavailableError, BatchRejectedError):
+            # The lease is for a worker that died or was stopped, which does not wait for Postgres once more: who
+            # lives gives the page back.
             await asyncio.to_thread(collections.verified, index.collection, begun, _AGAIN_S, passed=False)
             raise
         if not begun.objects:

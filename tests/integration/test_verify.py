@@ -29,7 +29,7 @@ from infra.postgres.collections import Pass
 from infra.telemetry.metrics import VERIFY_CHECKED, VERIFY_DRIFT, VERIFY_REPAIRED
 from infra.weaviate import Point, VectorIndex, WeaviateSettings
 from schemas.memories import Memory
-from schemas.problems import StoreUnavailableError
+from schemas.problems import BatchRejectedError, StoreUnavailableError
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
 from tests.acceptance.command import Agentmem
@@ -229,11 +229,21 @@ async def test_a_page_that_weaviate_did_not_answer_is_due_again_soon(
         verifying = Verifying(worker.database, worker.projecting, WorkerSettings())
         with pytest.raises(StoreUnavailableError):
             await verifying.step(100_000)
+    await eventually(lambda: due(both), 30, "the page is due again")
 
-    async def given() -> bool:
-        return both.database.collections.claim_verification(both.index.collection, lease_s=60) == Pass()
 
-    await eventually(given, 30, "the page is due again")
+async def test_a_page_that_weaviate_refuses_to_compare_is_due_again_soon(both: Projection) -> None:
+    await add(both, 1, vector=unit_vector(1.0))
+    with both.database._connection() as connection:
+        connection.execute(text("UPDATE memories SET vector = '{0.5}'"))
+    with pytest.raises(BatchRejectedError):
+        await Verifying(both.database, both.projecting, WorkerSettings()).step(100_000)
+    await eventually(lambda: due(both), 30, "the page is due again")
+
+
+async def due(both: Projection) -> bool:
+    """Whether the first page is given to who asks."""
+    return both.database.collections.claim_verification(both.index.collection, lease_s=60) == Pass()
 
 
 @pytest.mark.chaos
