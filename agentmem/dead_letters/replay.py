@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from agentmem.dead_letters.selection import REOPENED, REPLAYED, entry
 from agents.maintenance.forgotten import is_forgotten
+from agents.maintenance.unredacted import unredacted
 from agents.stages.decode import decode
 from infra.postgres import Database
 from infra.postgres.reopening import Standing
@@ -55,11 +56,16 @@ class Replayer:
         value = letter.record.value if edited is None else edited
         try:
             request = self._request(letter, value)
-            standing = await self._open(letter, request)
+            async with unredacted(self._database, request.project) as still:
+                if await asyncio.to_thread(self._is_forgotten, request, letter):
+                    raise _RefusedError("its scope was forgotten since")
+                await still()
+                standing = await self._open(letter, request)
+                if not self._dry_run:
+                    await still()
+                    await self._publish(letter, request, value, edited is not None)
         except _RefusedError as error:
             return Replayed(letter.id, letter.request_id, refused=str(error))
-        if not self._dry_run:
-            await self._publish(letter, request, value, edited is not None)
         return Replayed(letter.id, request.request_id, reopened=standing is Standing.FAILED)
 
     def _request(self, letter: DeadLetter, value: bytes | None) -> MemoryRequest:
@@ -71,8 +77,6 @@ class Replayer:
             raise _RefusedError(f"it would be set aside again: {error}") from error
 
     async def _open(self, letter: DeadLetter, request: MemoryRequest) -> Standing:
-        if await asyncio.to_thread(self._is_forgotten, request, letter):
-            raise _RefusedError("its scope was forgotten since")
         reopening = self._database.reopening
         if self._dry_run:
             standing = await asyncio.to_thread(reopening.standing, request)

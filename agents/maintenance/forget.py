@@ -20,7 +20,6 @@ from uuid import UUID, uuid4
 from agents.maintenance.catching_up import caught_up
 from agents.maintenance.forgotten import FORGET, START, forget_entry
 from infra.postgres import Database
-from infra.postgres.audit import AuditEntry
 from infra.postgres.collections import WRITTEN
 from infra.weaviate import VectorIndex
 from schemas.history import RequestStatus
@@ -65,8 +64,11 @@ class Forget:
         Raises ``StalledError`` when no worker is at work, or somebody goes on adding memories.
         """
         await self._applied(scope)
-        # Nothing is erased yet; and what was set aside until here is not replayed from here on.
-        await self._record(forget_entry(START, scope, self._actor))
+        # Nothing is erased yet; and what was set aside until here is not replayed from here on. What is being
+        # replayed lies in the log before that is written down, so the next look at the log sees it.
+        await asyncio.to_thread(
+            self._database.forgetting.begin, scope.project, forget_entry(START, scope, self._actor)
+        )
         done = Counter(deleted=await self._delete(scope))
         if self._stores.webhooks is not None:
             self._tell("waiting for the webhooks' queue")
@@ -79,11 +81,8 @@ class Forget:
                 self._tell(f"{done['memories']} memories redacted")
         while any((changed := await asyncio.to_thread(forgetting.redact_requests, scope)).values()):
             done.update(changed)
-        await self._record(forget_entry(FORGET, scope, self._actor, **done))
+        await asyncio.to_thread(self._database.audit.record, forget_entry(FORGET, scope, self._actor, **done))
         return done
-
-    async def _record(self, entry: AuditEntry) -> None:
-        await asyncio.to_thread(self._database.audit.record, entry)
 
     async def _delete(self, scope: Scope) -> int:
         """Delete all that lives; returns how many memories that were."""

@@ -16,6 +16,7 @@ from typing import Final
 from uuid import UUID
 
 from agents.changes import changes_of
+from agents.maintenance.unredacted import unredacted
 from agents.stages.announce import AnnounceStage
 from infra.postgres import Database
 from schemas.events import Event, change_event, outcome_event
@@ -49,9 +50,10 @@ async def replay(
     for project in projects:
         async for moment in _moments(database, project, wanted):
             # Contents that are read here are in Kafka before a forget ends, which says how long Kafka keeps them.
-            with database.replaying.unredacted(project):
+            async with unredacted(database, project) as still:
                 async for events in _events(database, project, moment, wanted):
                     if announcing is not None:
+                        await still()
                         await announcing.send((event, None) for event in events)
                     sent += len(events)
             tell(sent)

@@ -19,7 +19,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import make_url
 
-from infra.postgres.engine import make_engine, unhurried
+from infra.postgres.engine import lift_limits, make_engine
 from infra.postgres.errors import translated
 from infra.postgres.migrate import downgrade, status, upgrade
 from infra.postgres.settings import PostgresSettings
@@ -72,7 +72,7 @@ class Tools:
         with _engine(self._settings) as engine, translated(), engine.connect() as plain:
             connection = plain.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
-                unhurried(connection)  # it is idle while pg_dump works with its snapshot
+                lift_limits(connection)  # it is idle while pg_dump works with its snapshot
                 if strangers := connection.execute(_STRANGERS).scalar_one():
                     raise MisconfiguredError(f"Only the owner of {strangers} sees all rows: dump with that login.")
                 snapshot = connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()

@@ -15,7 +15,8 @@ from sqlalchemy.exc import ArgumentError
 from infra.postgres.settings import PostgresSettings
 from schemas.problems import MisconfiguredError
 
-_UNHURRIED: Final = text("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+_ANY_STATEMENT: Final = text("SET LOCAL statement_timeout = 0")
+_ANY_IDLENESS: Final = text("SET LOCAL idle_in_transaction_session_timeout = 0")
 
 #: Begins a transaction, for a project where one is named, and ends it.
 Connect = Callable[..., AbstractContextManager[Connection]]
@@ -78,9 +79,15 @@ def _session(settings: PostgresSettings) -> dict[str, str | int]:
     }
 
 
-def unhurried(connection: Connection) -> None:
-    """Let this transaction take its time, and whoever works with it: for one that nobody waits for."""
-    connection.execute(_UNHURRIED)
+def lift_statement_limit(connection: Connection) -> None:
+    """Let each statement of this transaction take its time."""
+    connection.execute(_ANY_STATEMENT)
+
+
+def lift_limits(connection: Connection) -> None:
+    """Let whoever works with this transaction take its time, too: for one that nobody waits for."""
+    lift_statement_limit(connection)
+    connection.execute(_ANY_IDLENESS)
 
 
 def _taking(role: str) -> Callable[[Any, Any], None]:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, FromClause, select, text
 
-from infra.postgres.engine import Connect, unhurried
+from infra.postgres.engine import Connect, lift_limits
 from infra.postgres.reads import past, served
 from infra.postgres.rows import entry_of, memory_of
 from infra.postgres.tables import memories, memory_history
@@ -44,7 +44,7 @@ class Exporting:
         with self._connect(scope.project) as connection:
             connection.execute(_ONE_SNAPSHOT)
             # To sort a large project may take longer than a gateway's query, and so may whoever takes the pages.
-            unhurried(connection)
+            lift_limits(connection)
             streaming = {"stream_results": True, "max_row_buffer": _PAGE}
             for page in connection.execute(statement, execution_options=streaming).partitions(_PAGE):
                 found = [memory_of(row) for row in page]

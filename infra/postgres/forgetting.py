@@ -27,12 +27,13 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from infra.postgres.engine import Connect, unhurried
+from infra.postgres import audit
+from infra.postgres.audit import AuditEntry
+from infra.postgres.engine import Connect, lift_limits, lift_statement_limit
 from infra.postgres.locks import lock_project
 from infra.postgres.tables import memories, memory_feedback, memory_history, requests, webhook_deliveries
 from infra.postgres.webhook_log import REDACTION
@@ -53,6 +54,12 @@ class Forgetting:
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
 
+    def begin(self, project: str, entry: AuditEntry) -> None:
+        """Write down that it begins, when what others send of the project's past has been sent."""
+        with self._unhurried() as connection:
+            lock_project(connection, REDACTION, project)
+            audit.record(connection, entry)
+
     def live(self, scope: Scope) -> int:
         """How many memories of the scope are not deleted."""
         return self._count(memories, _in_scope(memories, scope), memories.c.deleted_at.is_(None))
@@ -65,7 +72,7 @@ class Forgetting:
         """The ids of all memories that the scope ever had, a page at a time, out of one snapshot."""
         statement = _ids_of(scope).distinct().order_by(memory_history.c.memory_id)
         with self._connect() as connection:
-            unhurried(connection)  # a page is redacted before the next is asked for
+            lift_limits(connection)  # a page is redacted before the next is asked for
             streaming = {"stream_results": True, "max_row_buffer": CHUNK}
             for page in connection.execute(statement, execution_options=streaming).scalars().partitions(CHUNK):
                 yield list(page)
@@ -116,7 +123,7 @@ class Forgetting:
     def _unhurried(self) -> Iterator[Connection]:
         # There is no index for what a person seldom asks for: in a large database it takes its time.
         with self._connect() as connection:
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            lift_statement_limit(connection)
             yield connection
 
 

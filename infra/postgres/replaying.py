@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy import ColumnElement, select, text, tuple_
 
-from infra.postgres.engine import Connect, unhurried
+from infra.postgres.engine import Connect, lift_statement_limit
+from infra.postgres.errors import translated
 from infra.postgres.locks import lock_project
 from infra.postgres.rows import entry_of, outcome_of
 from infra.postgres.tables import memory_history, requests
@@ -17,6 +19,9 @@ from infra.postgres.webhook_log import REDACTION
 from schemas.history import HistoryEntry, RequestOutcome, RequestStatus
 
 _DONE = (RequestStatus.SUCCEEDED, RequestStatus.FAILED)
+# A page is read within the limits of a few statements, of 30 seconds each, and Kafka takes its records or refuses
+# them within ``kafka.request_timeout_s``: so only who stands still is idle for that long.
+_IDLE: Final = text("SET LOCAL idle_in_transaction_session_timeout = '5min'")
 
 
 class Replaying:
@@ -53,12 +58,22 @@ class Replaying:
             return [outcome_of(row) for row in connection.execute(done.order_by(requests.c.request_id))]
 
     @contextmanager
-    def unredacted(self, project: str) -> Iterator[None]:
-        """No redaction of the project ends while this lasts: what is read here is told before."""
+    def unredacted(self, project: str) -> Iterator[Callable[[], None]]:
+        """No forgetting begins or ends in the project while this lasts.
+
+        What it gives raises ``StoreUnavailableError`` when it does not last any more: Postgres ends it when
+        nothing is asked for too long.
+        """
         with self._connect() as connection:
-            unhurried(connection)  # a redaction takes its time, and so does Kafka
+            lift_statement_limit(connection)  # a redaction takes its time
+            connection.execute(_IDLE)
             lock_project(connection, REDACTION, project, shared=True)
-            yield
+
+            def check() -> None:
+                with translated():
+                    connection.execute(text("SELECT 1"))
+
+            yield check
 
     def changes(
         self, ids: Collection[UUID], since: datetime, last: HistoryEntry | None, limit: int

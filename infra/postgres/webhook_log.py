@@ -20,7 +20,7 @@ from schemas.events import Event, change_event, outcome_event
 from schemas.problems import NotKeptError
 from schemas.webhooks import Delivery, DeliveryStatus
 
-#: The lock between those who queue contents out of the history and the redaction of what is queued.
+#: The lock between those who bring contents of the past up again and those who forget them.
 REDACTION: Final = "redaction"
 
 
