@@ -21,7 +21,7 @@ from sqlalchemy.engine import make_url
 
 from infra.postgres.engine import lift_limits, make_engine
 from infra.postgres.errors import translated
-from infra.postgres.migrate import downgrade, status, upgrade
+from infra.postgres.migrate import downgrade, later_schema, status, upgrade
 from infra.postgres.settings import PostgresSettings
 from schemas.problems import MisconfiguredError
 
@@ -93,10 +93,12 @@ class Tools:
     def check(self, dumped: Dumped, *, replace: bool) -> Mapping[str, int]:
         """Before anything is restored; returns the rows that there are.
 
-        Raises ``MisconfiguredError`` when there are some and they are not to be replaced, and for the dump of a
-        later version.
+        Raises ``MisconfiguredError`` when there are some and they are not to be replaced, and for the dump, or the
+        database, of a later version.
         """
         known = status(self._settings)
+        if known.newer:
+            raise later_schema(known.revision)
         if dumped.revision not in (*known.applied, *known.missing):
             raise MisconfiguredError(f"The dump is of a later version (schema {dumped.revision}).")
         with _engine(self._settings) as engine, translated(), engine.connect() as connection:

@@ -48,9 +48,7 @@ def _run(settings: PostgresSettings, direction: str, target: str) -> tuple[str |
             before = _revision(connection)
             if before is not None and before not in _revisions():
                 if direction == "down":
-                    raise MisconfiguredError(
-                        f"The schema {before} is of a later version, which alone can undo it."
-                    )
+                    raise later_schema(before)
                 return before, before  # this version runs on it as it is
             config.attributes["connection"] = connection
             (command.upgrade if direction == "up" else command.downgrade)(config, target)
@@ -58,6 +56,11 @@ def _run(settings: PostgresSettings, direction: str, target: str) -> tuple[str |
             return before, _revision(connection)
     finally:
         engine.dispose()
+
+
+def later_schema(revision: str | None) -> MisconfiguredError:
+    """Why a schema is not taken down."""
+    return MisconfiguredError(f"The schema {revision} is of a later version, which alone can undo it.")
 
 
 def upgrade(settings: PostgresSettings, target: str = "head") -> list[str]:
