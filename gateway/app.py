@@ -172,12 +172,14 @@ def build_app(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await producer.stop()
-        await broker.stop()
+        await asyncio.gather(producer.stop(), broker.stop())
         await index.close()
         await limiter.close()
+        for threads in (database_threads, embed_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
+        # First the connections: a thread that waits for a Postgres that answers nothing ends only then.
+        await asyncio.to_thread(database.close)
         await _shut_down(database_threads, embed_threads)
-        database.close()
 
     app.cleanup_ctx.append(lifespan)
     return app

@@ -26,8 +26,8 @@ from infra.postgres.errors import translated
 from infra.postgres.expiring import Expiring
 from infra.postgres.exporting import Exporting
 from infra.postgres.forgetting import Forgetting
-from infra.postgres.in_use import ConnectionsInUse
 from infra.postgres.keys import DEFAULT_SCOPES, ApiKey
+from infra.postgres.open_connections import OpenConnections
 from infra.postgres.projects import Projects
 from infra.postgres.reopening import Reopening
 from infra.postgres.replaying import Replaying
@@ -60,7 +60,7 @@ class Database:
         self._walled = walled
         role = settings.gateway_role if walled else None
         self._engine = make_engine(settings, role=role, pre_ping=not retries)
-        self._in_use = ConnectionsInUse(self._engine)
+        self._open_connections = OpenConnections(self._engine)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self.audit = Audit(self._connection)
         self.credentials = Credentials(self._connection)
@@ -78,8 +78,8 @@ class Database:
 
     def close(self) -> None:
         """Give all connections back; what a thread still waits for is given up."""
-        self._in_use.give_up()
         self._engine.dispose()
+        self._open_connections.hang_up()
 
     @contextmanager
     def _connection(self, project: str = "", *, key_hash: str = "") -> Iterator[Connection]:

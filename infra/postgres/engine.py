@@ -66,12 +66,14 @@ def _session(settings: PostgresSettings) -> dict[str, str | int]:
     """What the server is told of each session.
 
     A process that stands still (suspended, or its host is gone) keeps no lock for longer than the last two say:
-    the one ends its transaction when it asks nothing, the other its session when it takes no answer.
+    the one ends its transaction when it asks nothing, the other its session when it takes no answer. Of one that
+    has hung up (it was killed, or does not wait any more) the statement ends within a second.
     """
     idle_ms = settings.idle_in_transaction_timeout_s * 1000
     return {
         "timezone": "UTC",
         "statement_timeout": settings.statement_timeout_s * 1000,
+        "client_connection_check_interval": 1_000,
         "tcp_keepalives_idle": 5,
         "tcp_keepalives_interval": 2,
         "tcp_user_timeout": idle_ms,

@@ -14,13 +14,7 @@ def make_queries_interruptible() -> None:
 
 
 def _wait(connection: Any) -> None:
-    interrupted = False
+    # An interrupt breaks the connection, and so ends the query.
     while (state := connection.poll()) != extensions.POLL_OK:
-        try:
-            reading = state == extensions.POLL_READ
-            select.select([connection] if reading else [], [] if reading else [connection], [])
-        except KeyboardInterrupt:
-            interrupted = True
-            connection.cancel()
-    if interrupted:
-        raise KeyboardInterrupt
+        reading = state == extensions.POLL_READ
+        select.select([connection] if reading else [], [] if reading else [connection], [])

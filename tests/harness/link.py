@@ -13,18 +13,18 @@ class Link:
         self._host, _, port = target.rpartition(":")
         self._port = int(port)
         self._server: asyncio.Server | None = None
-        self._own_port = 0
+        self.port = 0
         self._writers: list[asyncio.StreamWriter] = []
         #: Whether bytes are swallowed instead of forwarded.
         self.stalled = False
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self._own_port}"
+        return f"127.0.0.1:{self.port}"
 
     async def up(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._own_port)
-        self._own_port = self._server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def down(self) -> None:
         assert self._server is not None

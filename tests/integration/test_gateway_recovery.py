@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy.engine import make_url
 
 from gateway.app import FAILED, build_app
 from infra.onnx import Embedder
@@ -17,7 +19,7 @@ from schemas.problems import MisconfiguredError
 from streams.settings import KafkaSettings
 from streams.topics import ensure_topics
 from tests.harness.link import Link
-from tests.integration.gateway_world import NO_WEAVIATE, NOWHERE, SETTINGS, eventually, ready, serving
+from tests.integration.gateway_world import NO_WEAVIATE, NOWHERE, SETTINGS, Client, eventually, ready, serving
 
 
 async def test_without_its_components_it_starts_and_says_so(
@@ -35,13 +37,7 @@ async def test_without_its_components_it_starts_and_says_so(
     )
     headers = {"Authorization": f"Token {token}"}
     async with serving(app) as client:
-
-        async def postgres_is_up() -> bool:
-            async with client.get("/health") as response:
-                document = await response.json()
-            return bool(document["components"]["postgres"]["status"] == "up")
-
-        await eventually(postgres_is_up)
+        await eventually(partial(_postgres_is_up, client))
         assert not await ready(client)
         calls = {
             "/v3/memories/add/": {"messages": "x", "user_id": "a"},
@@ -57,6 +53,34 @@ async def test_without_its_components_it_starts_and_says_so(
             assert response.status == 200
         async with client.get("/v1/events/stream", headers=headers) as response:
             assert response.status == 503
+
+
+async def _postgres_is_up(client: Client) -> bool:
+    async with client.get("/health") as response:
+        document = await response.json()
+    return bool(document["components"]["postgres"]["status"] == "up")
+
+
+async def test_a_postgres_that_answers_nothing_does_not_hold_up_its_end(
+    postgres_settings: PostgresSettings, embedder: Embedder
+) -> None:
+    dsn = make_url(postgres_settings.dsn.get_secret_value())
+    link = Link(f"{dsn.host}:{dsn.port}")
+    await link.up()
+    behind = SecretStr(dsn.set(port=link.port).render_as_string(hide_password=False))
+    settings = postgres_settings.model_copy(update={"dsn": behind})
+    app = build_app(SETTINGS, KafkaSettings(bootstrap_servers=NOWHERE), settings, NO_WEAVIATE, embedder)
+
+    async def says_nothing(client: Client) -> bool:
+        return not await _postgres_is_up(client)
+
+    try:
+        async with asyncio.timeout(60), serving(app) as client:
+            await eventually(partial(_postgres_is_up, client))
+            link.stalled = True
+            await eventually(partial(says_nothing, client))
+    finally:
+        await link.down()
 
 
 async def test_it_starts_without_its_stores_and_recovers_by_itself(

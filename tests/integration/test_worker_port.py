@@ -84,6 +84,12 @@ async def test_a_store_that_takes_calls_and_answers_none_is_a_problem_too(idle: 
     await idle.port.becomes_ready()
 
 
+async def test_a_postgres_that_answers_nothing_does_not_hold_up_its_end(idle: Idle) -> None:
+    idle.links["Postgres"].stalled = True
+    await idle.port.has_problem("Postgres")
+    assert await idle.worker.stop() == 0
+
+
 async def test_its_metrics_say_what_runs_and_count_from_nothing(idle: Idle, embedder: Embedder) -> None:
     status, text = await idle.port.get("/metrics")
     assert status == 200
