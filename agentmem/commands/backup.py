@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import click
 
+from agentmem import running
 from agentmem.invocation import Invocation, pass_invocation
 
 
@@ -35,7 +35,7 @@ def backup(invocation: Invocation, /, folder: Path, dry_run: bool, as_json: bool
     settings = invocation.client_settings()
     backups.check_new(folder)
     tools = backups.tools(settings.postgres)
-    position = asyncio.run(backups.position(settings.kafka))
+    position = running.run(backups.position(settings.kafka))
     if dry_run:
         show_json(position.model_dump()) if as_json else click.echo(f"would write {folder}")
         return

@@ -35,7 +35,7 @@ def run(invocation: Invocation, once: bool) -> None:
     from rich.console import Console
 
     from agentmem.dev_stack import DevStack
-    from agentmem.until_signal import run_until_signal
+    from agentmem.running import run_until_signal
     from infra.local.errors import LocalStackError
     from infra.local.progress import Progress
 

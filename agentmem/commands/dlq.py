@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from agentmem import running
 from agentmem.commands.dead_letter_options import PATCH, DeadLetterId, selection_options
 from agentmem.exit_codes import ExitCode
 from agentmem.invocation import Invocation, pass_invocation
@@ -54,7 +54,7 @@ def list_(
     from agentmem.dead_letters.showing import COLUMNS
     from agentmem.output import show_json, show_table
 
-    rows = asyncio.run(summaries(invocation.client_settings(), selection, handled, limit))
+    rows = running.run(summaries(invocation.client_settings(), selection, handled, limit))
     if as_json:
         for row in rows:
             show_json(row)
@@ -72,7 +72,7 @@ def show(invocation: Invocation, /, letter: tuple[int, int], as_json: bool) -> N
     from agentmem.dead_letters.showing import document, lines
     from agentmem.output import show_json
 
-    listed = asyncio.run(one(invocation.client_settings(), letter))
+    listed = running.run(one(invocation.client_settings(), letter))
     if as_json:
         show_json(document(listed))
         return
@@ -118,7 +118,7 @@ def replay(
             return edited(letter)
         return None if patch is None else patched(letter, patch)
 
-    results = asyncio.run(replay_all(invocation.client_settings(), selection, letters, change, dry_run))
+    results = running.run(replay_all(invocation.client_settings(), selection, letters, change, dry_run))
     _report_replay(results, dry_run, as_json)
     if any(one.refused for one in results):
         sys.exit(ExitCode.FAILED)
@@ -149,7 +149,7 @@ def drop(
     from agentmem.output import show_json
 
     _check(letters, selection)
-    for dropped in asyncio.run(drop_all(invocation.client_settings(), selection, letters, note, dry_run)):
+    for dropped in running.run(drop_all(invocation.client_settings(), selection, letters, note, dry_run)):
         if as_json:
             show_json(dropped)
         else:

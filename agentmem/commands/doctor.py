@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from agentmem import running
 from agentmem.invocation import Invocation, pass_invocation
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def doctor(invocation: Invocation, /, limit_s: float, as_json: bool) -> None:
     except SettingsError as error:
         findings = {"settings": invalid_settings(error)}
     else:
-        findings = asyncio.run(examine(all_checks(settings, given, invocation.config), limit_s))
+        findings = running.run(examine(all_checks(settings, given, invocation.config), limit_s))
     code = exit_code(findings)
     if as_json:
         show_json({"healthy": not code, "checks": _document(findings)})

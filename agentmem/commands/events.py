@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from agentmem import running
 from agentmem.commands.scope import named_ids, scope_options
 from agentmem.commands.tail import TYPES, event_line
 from agentmem.invocation import Invocation, pass_invocation
@@ -73,7 +73,7 @@ def events(
     from agentmem.event_log import Wanted
 
     wanted = Wanted(project, named_ids(ids), frozenset(kinds))
-    asyncio.run(_print(invocation.client_settings().kafka, start, wanted, limit, follow, as_json))
+    running.run(_print(invocation.client_settings().kafka, start, wanted, limit, follow, as_json))
 
 
 async def _print(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agentmem import running
 from agentmem.commands.scope import named_ids, scope_options
 from agentmem.exit_codes import CommandError, ExitCode
 from agentmem.invocation import Invocation, pass_invocation
@@ -71,7 +72,7 @@ def forget(
             raise CommandError("nobody is here to be asked: give --yes, or --dry-run first", ExitCode.USAGE)
         click.confirm(f"Erase for good all memories of {scope.key}?", abort=True, err=True)
     settings = invocation.client_settings()
-    report = asyncio.run(_count(settings, scope) if dry_run else _forget(settings, scope, stall_s))
+    report = running.run(_count(settings, scope) if dry_run else _forget(settings, scope, stall_s))
     if as_json:
         show_json(report)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -10,6 +9,7 @@ from uuid import UUID
 
 import click
 
+from agentmem import running
 from agentmem.commands.scope import named_ids, scope_options
 from agentmem.durations import Moment
 from agentmem.invocation import Invocation, pass_invocation
@@ -59,7 +59,7 @@ def history(
                 return await _listed(gateway, scope, as_of)
             return [await gateway.call("GET", f"/v1/memories/{memory_id}/?as_of={_time(as_of)}&show_expired=true")]
 
-    found = asyncio.run(ask())
+    found = running.run(ask())
     if as_json:
         show_json(found)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from agentmem import running
 from agentmem.commands.scope import named_ids, scope_options
 from agentmem.exit_codes import CommandError
 from agentmem.invocation import Invocation, pass_invocation
@@ -100,7 +100,7 @@ def import_(
                 yield from records(item, reader)
 
         try:
-            asyncio.run(publish(all_records(), total, settings, outcomes, bars, stall_s if wait else None))
+            running.run(publish(all_records(), total, settings, outcomes, bars, stall_s if wait else None))
         except BaseException:
             note(
                 f"Stopped with {outcomes.published} of {total} requests published. "

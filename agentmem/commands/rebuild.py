@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from agentmem import running
 from agentmem.exit_codes import CommandError, ExitCode
 from agentmem.invocation import Invocation, pass_invocation
 
@@ -83,13 +84,13 @@ def rebuild(
     settings = invocation.client_settings()
     if dry_run:
         columns = ("name", "state", "model", "created_at", "filled_to")
-        rows = asyncio.run(_known(settings))
+        rows = running.run(_known(settings))
         if as_json:
             show_json([dict(zip(columns, row, strict=True)) for row in rows])
         else:
             show_table(columns, rows)
         return
-    done = asyncio.run(rebuild_now(settings, keep_s, show, abandon, drop_other_models))
+    done = running.run(rebuild_now(settings, keep_s, show, abandon, drop_other_models))
     if done.refused:
         note(f"{len(done.refused)} memories came with vectors that do not fit this model: no search finds them")
         sys.exit(ExitCode.FAILED)

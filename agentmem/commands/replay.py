@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from agentmem import running
 from agentmem.commands.scope import named_ids, scope_options
 from agentmem.durations import Moment
 from agentmem.invocation import Invocation, pass_invocation
@@ -68,7 +68,7 @@ def events(
     named = named_ids(ids)
     scope = Scope(project or DEFAULT_PROJECT, **named) if project or named else None
     wanted = Wanted(scope, begin, end or datetime.now(UTC))
-    count = asyncio.run(_events(invocation.client_settings(), wanted, dry_run))
+    count = running.run(_events(invocation.client_settings(), wanted, dry_run))
     if as_json:
         show_json({"sent": 0 if dry_run else count, "found": count})
     else:
@@ -135,7 +135,7 @@ def requests(
 
     if begin is not None and offsets:
         raise click.UsageError("--from and --offset exclude each other")
-    rows = asyncio.run(_requests(invocation.client_settings(), begin, dict(offsets), dry_run))
+    rows = running.run(_requests(invocation.client_settings(), begin, dict(offsets), dry_run))
     columns = ("partition", "committed", "from", "requests")
     if as_json:
         show_json({"reset": not dry_run, "partitions": [dict(zip(columns, row, strict=True)) for row in rows]})

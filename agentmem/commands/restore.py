@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agentmem import running
 from agentmem.exit_codes import CommandError, ExitCode
 from agentmem.invocation import Invocation, pass_invocation
 
@@ -58,18 +58,18 @@ def restore(
             click.echo(f"{folder}: of {manifest.created_at}, {manifest.postgres.rows.get('memories', 0)} memories")
         return
     tools = backups.tools(settings.postgres)
-    asyncio.run(ensure_topics(settings.kafka))
-    if members := asyncio.run(read_group(settings.kafka)).members:
+    running.run(ensure_topics(settings.kafka))
+    if members := running.run(read_group(settings.kafka)).members:
         raise CommandError(f"the group {settings.kafka.group} has {members} members: stop all workers first")
     replaced = backups.check(manifest, tools, replace=replace)
     # First the group: killed in between, the workers read again what the database has. The other way round they
     # would skip what it lacks.
-    offsets = asyncio.run(backups.restore_position(settings.kafka, manifest))
+    offsets = running.run(backups.restore_position(settings.kafka, manifest))
     with progress_bar() as progress:
         progress.add_task("filling Postgres", total=None)
         backups.restore_postgres(folder, manifest, tools)
         audit.restored(settings.postgres, folder, manifest, replaced)
-    refused, unknown = (0, []) if no_rebuild else asyncio.run(_rebuilt(settings))
+    refused, unknown = (0, []) if no_rebuild else running.run(_rebuilt(settings))
     if as_json:
         places = {str(one): at for one, at in offsets.items()}
         show_json({"rows": manifest.postgres.rows, "offsets": places, "unknown_collections": unknown})

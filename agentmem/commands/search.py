@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
 
+from agentmem import running
 from agentmem.commands.scope import named_ids, scope_options
 from agentmem.invocation import Invocation, pass_invocation
 
@@ -49,7 +49,7 @@ def search(
         async with GatewayClient(settings) as gateway:
             return await gateway.call("POST", "/v3/memories/search/", body)
 
-    answer = asyncio.run(ask())
+    answer = running.run(ask())
     if as_json:
         show_json(answer)
         return

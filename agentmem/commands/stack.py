@@ -37,7 +37,7 @@ def up(invocation: Invocation, name: str | None, stores_only: bool) -> None:
       agentmem stack up
       set -a; . .agentmem/dev.env; set +a
     """
-    from agentmem.until_signal import run_until_signal
+    from agentmem.running import run_until_signal
     from infra.local.errors import LocalStackError
 
     the_stack = _stack(invocation, name)
@@ -67,7 +67,7 @@ def down(invocation: Invocation, name: str | None) -> None:
     Example:
       agentmem stack down
     """
-    from agentmem.until_signal import run_until_signal
+    from agentmem.running import run_until_signal
     from infra.local.errors import LocalStackError
 
     the_stack = _stack(invocation, name)

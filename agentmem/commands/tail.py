@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 import orjson
 
+from agentmem import running
 from agentmem.commands.scope import named_ids, scope_options
 from agentmem.exit_codes import CommandError, ExitCode
 from agentmem.invocation import Invocation, pass_invocation
@@ -41,7 +42,7 @@ def tail(invocation: Invocation, /, kinds: tuple[str, ...], as_json: bool, **ids
       agentmem tail --user alice --type added --type deleted
       agentmem tail --json | jq .data.memory.text
     """
-    asyncio.run(_follow(invocation, named_ids(ids), kinds, as_json))
+    running.run(_follow(invocation, named_ids(ids), kinds, as_json))
 
 
 async def _follow(invocation: Invocation, ids: dict[str, str], kinds: tuple[str, ...], as_json: bool) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
+from agentmem import running
 from agentmem.invocation import Invocation, pass_invocation
 
 
@@ -25,7 +24,7 @@ def topics(invocation: Invocation, /, as_json: bool) -> None:
     from agentmem.output import show_json
     from streams.topics import ensure_topics
 
-    topics = asyncio.run(ensure_topics(invocation.settings().kafka))
+    topics = running.run(ensure_topics(invocation.settings().kafka))
     if as_json:
         show_json(topics)
         return

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from agentmem import running
 from agentmem.exit_codes import ExitCode
 from agentmem.invocation import Invocation, pass_invocation
 
@@ -53,7 +53,7 @@ def verify(
     """
     from agentmem.output import show_json, show_table
 
-    report = asyncio.run(_verify(invocation.client_settings(), project, repair and not dry_run, settle_s))
+    report = running.run(_verify(invocation.client_settings(), project, repair and not dry_run, settle_s))
     if as_json:
         show_json(_document(report))
     else:
