@@ -8,6 +8,8 @@ from uuid import UUID
 
 from aiohttp import web
 
+from gateway.http.problems import ApiError
+
 #: The longest name of a project.
 PROJECT_MAX: Final = 128
 
@@ -28,3 +30,14 @@ class Caller:
 
 
 CALLER: Final = web.RequestKey("caller", Caller)
+
+
+def may_read(request: web.Request) -> bool:
+    """Whether the caller may see what it did not send itself: its scope ``write`` alone does not let it."""
+    return "read" in request[CALLER].scopes
+
+
+def require_scope(request: web.Request, scope: str) -> None:
+    """Raise the 403 for a caller without this scope: for what a route does beside what its own scope covers."""
+    if scope not in request[CALLER].scopes:
+        raise ApiError(403, "forbidden", f"This API key does not have the scope '{scope}', which this needs too.")

@@ -11,7 +11,7 @@ from structlog.contextvars import bound_contextvars
 
 from gateway.auth.caller import CALLER
 from gateway.http.problems import ApiError
-from gateway.http.routing import ANY, find_route
+from gateway.http.routing import find_route
 from gateway.services import SERVICES
 from infra.telemetry.metrics import AUTH_FAILURES
 
@@ -38,8 +38,9 @@ async def auth_middleware(request: web.Request, handler: Handler) -> web.StreamR
             headers={"WWW-Authenticate": 'Bearer realm="agentmem"'},
         )
     services.strangers.passed(token)
-    if route is not None and route.scope != ANY and route.scope not in caller.scopes:
-        raise ApiError(403, "forbidden", f"This API key does not have the scope '{route.scope}'.")
+    if route is not None and route.scopes and caller.scopes.isdisjoint(route.scopes):
+        wanted = " or ".join(f"'{scope}'" for scope in route.scopes)
+        raise ApiError(403, "forbidden", f"This API key does not have the scope {wanted}.")
     request[CALLER] = caller
     with bound_contextvars(project=caller.project):
         return await handler(request)

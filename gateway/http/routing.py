@@ -14,6 +14,8 @@ from aiohttp.typedefs import Handler
 
 #: The scope of a route that takes any valid key.
 ANY: Final = "any"
+#: That of a route whose body says whether it reads or writes: its handler asks for the one that it needs.
+EITHER: Final = "read or write"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,11 @@ class Route:
     path: str
     handler: Handler
     scope: str | None
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes of which its API key must have one; where there are none, any key will do."""
+        return () if self.scope is None or self.scope == ANY else tuple(self.scope.split(" or "))
 
 
 ROUTES: Final = web.AppKey("routes", dict[web.AbstractRoute, Route])

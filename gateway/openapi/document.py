@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from gateway.http.routing import ANY, Route
+from gateway.http.routing import Route
 from gateway.openapi.operation import Operation, Text, operation_of
 from gateway.openapi.parameters import REFERENCE, PathParameters, Untitled, parameters
 from gateway.openapi.problems import ALWAYS, WITH_CREDENTIAL, Problem, problem_responses, response_name
@@ -121,8 +121,9 @@ def _operation(
         content = {_JSON: {"schema": schemas[declared.body], "example": declared.example}}
         document["requestBody"] = {"required": declared.body_required, "content": content}
     if route.scope is not None:
-        scopes = [] if route.scope == ANY else [route.scope]
-        document["security"] = [{scheme: scopes} for scheme in _SECURITY_SCHEMES]
+        # Alternatives: one scheme, and one of the scopes where there are any.
+        scopes = [[scope] for scope in route.scopes] or [[]]
+        document["security"] = [{scheme: one} for scheme in _SECURITY_SCHEMES for one in scopes]
     return document, referred
 
 

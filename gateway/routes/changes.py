@@ -8,7 +8,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from gateway.auth.caller import CALLER
+from gateway.auth.caller import CALLER, may_read
 from gateway.http.bodies import read_body, refuse
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, not_found
@@ -42,7 +42,10 @@ from schemas.scope import ENTITY_FIELDS, Scope
     problems=(404, 412, 422),
 )
 async def update(request: web.Request) -> web.Response:
-    """Change a memory's text, metadata or expiry. With ``If-Match`` only that version of it, else 412."""
+    """Change a memory's text, metadata or expiry. With ``If-Match`` only that version of it, else 412.
+
+    The memory is in the answer to a key that may read.
+    """
     services, project = request.app[SERVICES], request[CALLER].project
     version = parse_if_match(request.headers.get("If-Match"))
     body = read_body(request, keep=("expiration_date",))
@@ -51,8 +54,9 @@ async def update(request: web.Request) -> web.Response:
         lambda scope, id, request_id: parse_update(scope, id, body, request_id, version),
         "The memory was updated.",
     )
-    memory = await services.call(services.database.memory, project, id, True)
-    if memory is None or document["status"] != STATUS[RequestStatus.SUCCEEDED]:
+    done = may_read(request) and document["status"] == STATUS[RequestStatus.SUCCEEDED]
+    memory = await services.call(services.database.memory, project, id, True) if done else None
+    if memory is None:
         return json_response({"id": str(id), **document})
     known = memory_json(memory)
     return json_response({**known, "text": memory.text, **document}, headers={"ETag": etag(memory.version)})

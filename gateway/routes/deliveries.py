@@ -7,12 +7,12 @@ from typing import Final
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from gateway.auth.caller import CALLER
+from gateway.auth.caller import CALLER, require_scope
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, invalid, not_found
 from gateway.http.routing import Route
 from gateway.openapi.operation import operation
-from gateway.routes.webhooks import find_webhook, require_read
+from gateway.routes.webhooks import find_webhook
 from gateway.services import SERVICES
 from gateway.shapes import webhooks as shapes
 from infra.webhooks.payload import payload
@@ -52,7 +52,7 @@ async def list_deliveries(request: web.Request) -> web.Response:
 async def redeliver(request: web.Request) -> web.Response:
     """Deliver an event of the log again, as a delivery of its own; its body is as the history has it now."""
     services, project = request.app[SERVICES], request[CALLER].project
-    require_read(request)
+    require_scope(request, "read")
     webhook = await find_webhook(request)
     log = services.database.webhook_log
     delivery = await services.call(log.delivery, project, webhook.id, _delivery_id(request))

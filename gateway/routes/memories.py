@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gateway.auth.caller import CALLER
+from gateway.auth.caller import CALLER, require_scope
 from gateway.http.bodies import read_body, validated
 from gateway.http.jsonio import check_bounds, json_response
 from gateway.http.problems import ApiError, not_found
-from gateway.http.routing import Route
+from gateway.http.routing import EITHER, Route
 from gateway.http.wire import STATUS, history_json, memory_json, page_json, results_json
 from gateway.openapi.operation import operation
 from gateway.openapi.parameters import Idempotent
@@ -66,9 +66,11 @@ async def add_and_wait(request: web.Request) -> web.Response:
     problems=(422,),
 )
 async def add_or_list(request: web.Request) -> web.Response:
-    """With ``messages`` an add; without them a list, which this path also means to some clients."""
+    """With ``messages`` an add (scope ``write``), else a list (``read``): some clients mean that by this path."""
     body = read_body(request)
-    return await (_add(request, body) if "messages" in body else _list(request, body))
+    adds = "messages" in body
+    require_scope(request, "write" if adds else "read")
+    return await (_add(request, body) if adds else _list(request, body))
 
 
 @operation(body=ListBody, example=_LIST, unsupported=LIST_UNSUPPORTED, query=Page, answers={200: MemoryPage})
@@ -150,7 +152,7 @@ async def _list(request: web.Request, body: dict[str, Any]) -> web.Response:
 
 ROUTES: Final = [
     Route("POST", "/v3/memories/add/", add, "write"),
-    Route("POST", "/v2/memories/", add_or_list, "write"),
+    Route("POST", "/v2/memories/", add_or_list, EITHER),
     Route("POST", "/v1/memories/", add, "write"),
     Route("POST", "/v3/memories/", list_memories, "read"),
     Route("GET", "/v1/memories/", list_by_query, "read"),

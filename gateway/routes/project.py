@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.auth.caller import CALLER
+from gateway.auth.caller import CALLER, may_read
 from gateway.http.bodies import read_body, refuse, validated
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, not_found
@@ -66,7 +66,7 @@ async def get(request: web.Request) -> web.Response:
     problems=(404,),
 )
 async def update(request: web.Request) -> web.Response:
-    """Set some of the project's settings; the others stay, null clears."""
+    """Set some of the project's settings; the others stay, null clears. A key that may read is shown them all."""
     services, project = request.app[SERVICES], _project(request)
     body = read_body(request, keep=ProjectSettings.model_fields)
     refuse(body, _UNSUPPORTED)
@@ -75,7 +75,8 @@ async def update(request: web.Request) -> web.Response:
         names = ", ".join(ProjectSettings.model_fields)
         raise ApiError(400, "nothing_to_update", f"Send at least one of {names}.", field="custom_instructions")
     settings = await services.call(services.database.projects.set, project, changes)
-    return json_response({"message": "The project was updated.", **_shown(request, project, settings)})
+    shown = _shown(request, project, settings) if may_read(request) else changes
+    return json_response({"message": "The project was updated.", **shown})
 
 
 @operation(

@@ -9,7 +9,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from gateway.auth.caller import CALLER
+from gateway.auth.caller import CALLER, require_scope
 from gateway.http.bodies import read_body, validated
 from gateway.http.jsonio import json_response
 from gateway.http.problems import ApiError, invalid, not_found
@@ -81,7 +81,7 @@ async def list_webhooks(request: web.Request) -> web.Response:
 async def create_webhook(request: web.Request) -> web.Response:
     """Make a webhook. Its secret, by which receivers check signatures, is in this answer and never again."""
     services = request.app[SERVICES]
-    require_read(request)
+    require_scope(request, "read")  # a webhook is told what the memories hold
     project = _project(request)
     wanted = validated(NewWebhook, read_body(request))
     changes = _checked(request, wanted)
@@ -114,7 +114,7 @@ async def get_webhook(request: web.Request) -> web.Response:
 async def update_webhook(request: web.Request) -> web.Response:
     """Change what is named. `is_active: true` gives a disabled webhook a new start; a null id is any."""
     services = request.app[SERVICES]
-    require_read(request)
+    require_scope(request, "read")  # a webhook is told what the memories hold
     body = read_body(request, keep=ENTITY_FIELDS)
     changes = _checked(request, validated(WebhookChange, body))
     changed = await services.call(
@@ -145,7 +145,7 @@ async def delete_webhook(request: web.Request) -> web.Response:
 async def rotate_secret(request: web.Request) -> web.Response:
     """Make a new secret, which is in this answer and never again. For `grace_s` posts are signed with both."""
     services = request.app[SERVICES]
-    require_read(request)
+    require_scope(request, "read")  # a webhook is told what the memories hold
     wanted = validated(SecretRotation, read_body(request) if request.body_exists else {})
     try:
         rotated = await services.call(
@@ -182,12 +182,6 @@ def webhook_json(webhook: Webhook) -> shapes.Webhook:
         "failing_since": format_instant(webhook.failing_since) if webhook.failing_since else None,
         "previous_secret_until": _previous_until(webhook),
     }
-
-
-def require_read(request: web.Request) -> None:
-    """Raise the 403 for a key that may not read: a webhook is told what the memories hold."""
-    if "read" not in request[CALLER].scopes:
-        raise ApiError(403, "forbidden", "This API key does not have the scope 'read', which webhooks need too.")
 
 
 def _previous_until(webhook: Webhook) -> str | None:

@@ -16,6 +16,8 @@ from yarl import URL
 
 from gateway import routes
 from gateway.http.routing import Route
+from gateway.routes import project
+from gateway.routes.health import ORGANISATION
 from gateway.services import SERVICES
 from infra.postgres.webhook_queue import Queued
 from tests.integration.gateway_world import World
@@ -52,7 +54,7 @@ async def belongings(world: World) -> dict[str, list[str]]:
         "key_id": [str(key.id) for key in database.credentials.keys("ours")],
         "name": [USER],
         "kind": ["user"],
-        "organisation": ["ours"],
+        "organisation": [ORGANISATION],
         "project": ["ours"],
         "project_id": ["ours"],
         "webhook_id": [made["webhook_id"]],
@@ -75,37 +77,43 @@ def choices(owned: Mapping[str, list[str]]) -> list[dict[str, str]]:
     return [{name: values[n % len(values)] for name, values in owned.items()} for n in range(count)]
 
 
-async def attempt(world: World, route: Route, values: Mapping[str, str]) -> tuple[int, str]:
-    """The route called by the stranger, naming these values wherever one can; what it said, made comparable."""
+async def attempt(
+    world: World, route: Route, values: Mapping[str, str], token: str | None = None, text: str | None = "stolen"
+) -> tuple[int, str]:
+    """The route called by the stranger, or with this token, naming these values wherever one can.
+
+    Returns what it said, made comparable.
+    """
     path = _PARAMETER.sub(lambda found: values[found[1]], route.path)
     entity = {"user_id": values["name"]}
+    change = {"memory_id": values["memory_id"], "text": text, "metadata": {"seen": True}}
     body = {
         **entity,
+        **change,
         "query": "vault",
         "filters": {"AND": [entity, {"memory_ids": [values["memory_id"]]}]} if route.scope == "read" else entity,
         "threshold": 0,
-        "text": "stolen",
         "messages": "mine",
         "infer": False,
-        "memories": [{"memory_id": values["memory_id"], "text": "stolen", "content": "mine", **entity}],
-        "memory_id": values["memory_id"],
+        "memories": [{**change, "content": "mine", **entity}],
         "event_id": values["event_id"],
         "memory_export_id": values["event_id"],
         "confirm": True,
+        "multilingual": True,
     }
     query = dict(entity) if route.method in ("GET", "DELETE") and "{" not in route.path else {}
-    headers = {"Authorization": f"Token {world.foreign_token}", "X-Request-ID": "same"}
+    headers = {"Authorization": f"Token {token or world.foreign_token}", "X-Request-ID": "same"}
     url = URL(path).with_query(query)
     async with world.client.request(
         route.method, str(url), json=body if route.method != "GET" else None, headers=headers
     ) as response:
-        text = await response.text()
-    assert "vault" not in text.replace('"query"', "")
+        answer = await response.text()
+    assert "vault" not in answer, (route.method, route.path)
     for name, value in values.items():
         if name == "delivery_id":
             continue  # a small number, which stands in many other places too
-        text = text.replace(value, f"<{name}>")
-    return response.status, _TIME.sub("<time>", _UUID.sub("<uuid>", text))
+        answer = answer.replace(value, f"<{name}>")
+    return response.status, _TIME.sub("<time>", _UUID.sub("<uuid>", answer))
 
 
 async def everything(world: World) -> Any:
@@ -128,7 +136,7 @@ def test_every_parameter_of_every_route_is_tried() -> None:
 async def test_a_stranger_gets_nothing_and_learns_nothing(world: World) -> None:
     owned = await belongings(world)
     before = await everything(world)
-    order = {"read": 0, "any": 1, "write": 2, "admin": 3}
+    order = {"read": 0, "any": 1, "read or write": 2, "write": 2, "admin": 3}
     tried = [route for route in routes.ALL if route.scope is not None and route.path not in _ENDLESS]
     for route in sorted(tried, key=lambda route: (order[str(route.scope)], route.method == "DELETE")):
         for values in choices(owned):
@@ -159,8 +167,41 @@ async def test_what_a_key_may_not_do_it_cannot(world: World) -> None:
     for held in ("read", "write"):
         token = database.create_api_key("ours", held, (held,))
         for route in routes.ALL:
-            if route.scope in (None, "any", held):
+            if not route.scopes or held in route.scopes:
                 continue
             path = _PARAMETER.sub(str(uuid4()), route.path)
             status, problem = await world.answer(route.method, path, token=token)
             assert (status, problem["code"]) == (403, "forbidden"), route.path
+
+
+async def test_a_key_that_may_only_write_is_shown_nothing(world: World) -> None:
+    database = world.client.app[SERVICES].database
+    writer = database.create_api_key("ours", "writer", ("write",))
+    owned = await belongings(world)
+    settings = f"/api/v1/orgs/organizations/{ORGANISATION}/projects/ours/"
+    await world.call("PATCH", settings, {"custom_instructions": SECRET})
+    carried_out = set()
+    for route in sorted(routes.ALL, key=lambda route: route.method == "DELETE"):
+        if "write" not in route.scopes:
+            continue
+        for values in choices(owned):
+            # Without a text: who changes something else must not be told the text that stands there.
+            status, _ = await attempt(world, route, values, writer, text=None)
+            if status == 200:
+                carried_out.add((route.method, route.path))
+    changing = {("PUT", "/v1/memories/{memory_id}/"), ("PUT", "/v1/batch/"), ("PATCH", project.ROUTES[0].path)}
+    assert changing <= carried_out
+
+
+async def test_a_path_that_adds_or_lists_takes_the_scope_for_what_is_asked(world: World) -> None:
+    await world.add([SECRET], USER)
+    database = world.client.app[SERVICES].database
+    reader, writer = (database.create_api_key("ours", scope, (scope,)) for scope in ("read", "write"))
+    listing, adding = {"filters": {"user_id": USER}}, {"messages": "mine", "user_id": USER, "infer": False}
+    listed = await world.call("POST", "/v2/memories/", listing, reader)
+    assert [memory["memory"] for memory in listed["results"]] == [SECRET]
+    await world.call("POST", "/v2/memories/", adding, writer)
+    for body, token in ((listing, writer), (adding, reader)):
+        status, problem = await world.answer("POST", "/v2/memories/", body, token)
+        assert (status, problem["code"]) == (403, "forbidden")
+        assert "results" not in problem

@@ -29,7 +29,7 @@ def test_every_route_is_declared(route: Route) -> None:
     assert described["summary"]
     scopes = {scope for scheme in described["security"] for names in scheme.values() for scope in names}
     assert bool(described["security"]) is (route.scope is not None)
-    assert scopes <= {route.scope}
+    assert scopes == set(route.scopes)
     in_path = {one["name"] for one in described["parameters"] if one["in"] == "path"}
     assert in_path == set(re.findall(r"{(\w+)}", route.path))
 
