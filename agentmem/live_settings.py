@@ -109,7 +109,8 @@ class LiveSettings:
         before = self._seen
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(asked.wait(), _POLL_S)
+                async with asyncio.timeout(_POLL_S):
+                    await asked.wait()
             now = await asyncio.to_thread(_stamp, self._file)
             if asked.is_set() or before == now != self._seen:
                 asked.clear()

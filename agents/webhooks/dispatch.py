@@ -53,8 +53,10 @@ class Dispatch:
                     self._busy[webhook.id] = len(deliveries)
                     tasks.create_task(self._deliver(sender, webhook, deliveries))
                 if not claimed:
+                    # Not wait_for: until Python 3.12 that loses a cancellation which comes together with the news.
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._news.wait(), _POLL_S)
+                        async with asyncio.timeout(_POLL_S):
+                            await self._news.wait()
 
     async def run_pruning(self) -> None:
         """Keep the log short, and give up what has waited too long, until cancelled."""
