@@ -15,8 +15,10 @@ from schemas.problems import BatchRejectedError, StoreUnavailableError
 from streams.closing import closed
 from streams.records import Headers
 from streams.security import client_options
-from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
+from streams.settings import CLIENT_MAX_BYTES, KIB, KafkaSettings
 
+#: What a producer sends at a time of a partition, at most: one request is in flight, so all else waits for it.
+BATCH_BYTES: Final = 512 * KIB
 #: Between two questions to a cluster of which no broker answers.
 _METADATA_PAUSE_S: Final = 0.5
 
@@ -26,6 +28,9 @@ class Producer:
 
     It is not Kafka's idempotent producer: that one fails for good after a gap in its sequence, while what we
     send carries ids of its own and may come twice. Order holds: one request per partition is in flight.
+
+    But only while none is lost: what times out is given up, and what waits behind it is sent nonetheless. Who
+    needs the order hands over less than ``BATCH_BYTES`` and waits until all is acknowledged: it goes as one.
 
     Must be started in the event loop that uses it: ``start`` and ``stop``, or ``async with``.
     """
@@ -41,6 +46,7 @@ class Producer:
             request_timeout_ms=int(self._settings.request_timeout_s * 1000),
             acks="all",
             max_request_size=CLIENT_MAX_BYTES,
+            max_batch_size=BATCH_BYTES,
             linger_ms=0,
         )
         _make_patient(producer.client)

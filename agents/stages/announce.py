@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final
 
@@ -10,12 +11,14 @@ from schemas.events import Event, change_event, outcome_event
 from schemas.history import HistoryEntry, RequestOutcome
 from schemas.problems import BatchRejectedError
 from streams.dead_letters import dead_letter_headers, oversize_headers
-from streams.producer import Producer, acknowledged
+from streams.producer import BATCH_BYTES, Producer, acknowledged
 from streams.topics import Topics
 
 STAGE: Final = "announce"
-#: Records handed to the producer before it waits for their acknowledgement.
-_IN_FLIGHT: Final = 1_000
+#: What is handed to the producer before it waits for the acknowledgement, in bytes: with all that Kafka adds to a
+#: small record less than the producer sends at a time. Were it more, its end could arrive though its beginning was
+#: lost, and events of a scope be read in the wrong order when all is announced again.
+_IN_FLIGHT_BYTES: Final = BATCH_BYTES // 2
 
 
 def events_of(outcome: RequestOutcome, history: Iterable[HistoryEntry]) -> list[Event]:
@@ -41,16 +44,19 @@ class AnnounceStage:
 
     async def send(self, events: Iterable[tuple[Event, str | None]]) -> None:
         """Send events, each with the trace it belongs to."""
-        pending = []
+        pending: list[asyncio.Future[object]] = []
+        size = 0
         for event, trace in events:
-            pending.append(
-                await self._producer.send(
-                    self._topics.events, key=event.key.encode(), value=event.body, headers=event.headers(trace)
-                )
-            )
-            if len(pending) >= _IN_FLIGHT:
+            key, headers = event.key.encode(), event.headers(trace)
+            bytes_more = len(key) + len(event.body) + sum(len(name) + len(value) for name, value in headers)
+            if size + bytes_more > _IN_FLIGHT_BYTES:
                 await acknowledged(pending)
                 pending.clear()
+                size = 0
+            size += bytes_more
+            pending.append(
+                await self._producer.send(self._topics.events, key=key, value=event.body, headers=headers)
+            )
         await acknowledged(pending)
 
     async def set_aside(self, rejected: Rejected) -> None:
