@@ -48,6 +48,9 @@ _DENIED_CODES: Final = {StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED
 # Weaviate reports most failures without a code of their own. Only these speak of the data; any other one, known or
 # not, is taken for its own state: to wait is harmless, to set good records aside is not.
 _DATA_DETAILS: Final = ("vector with length", "vector lengths", "dimension", "invalid")
+# These do not, though they may hold such a word: a fault that was caught (an "invalid memory address"), a damaged
+# file (an "invalid checksum"), a disk that fails ("add dimension tracking").
+_FAULT_DETAILS: Final = ("panic", "runtime error", "unexpected error", "checksum", "dimension tracking")
 # A collection can be missing while the index is being rebuilt, or for good after the data was lost.
 _MISSING_DETAILS: Final = ("could not find class", "not present in schema")
 
@@ -75,7 +78,7 @@ def refusal(detail: str, doing: str) -> StoreUnavailableError | BatchRejectedErr
         return StoreUnavailableError(
             COMPONENT, f"{doing}: the collection is missing ({detail}). Restart a worker to make it, then rebuild."
         )
-    if any(part in lowered for part in _DATA_DETAILS):
+    if any(part in lowered for part in _DATA_DETAILS) and not any(part in lowered for part in _FAULT_DETAILS):
         return BatchRejectedError(f"Weaviate refuses {doing}: {detail}")
     return StoreUnavailableError(COMPONENT, f"{doing}: {detail}")
 
