@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from infra.postgres.engine import make_engine
+from infra.postgres.engine import lift_limits, make_engine
 from infra.postgres.errors import translated
 from infra.postgres.roles import prepare_gateway_role
 from infra.postgres.settings import PostgresSettings
@@ -20,6 +20,7 @@ from schemas.problems import MisconfiguredError
 
 #: Held while migrating, so that two migrations at the same moment run one after the other.
 _LOCK: Final = 0x6167_656E_746D_656D
+_FOR_A_TABLE: Final = text("SET LOCAL lock_timeout = '30s'")
 
 
 def _config() -> Config:
@@ -44,7 +45,10 @@ def _run(settings: PostgresSettings, direction: str, target: str) -> tuple[str |
     config = _config()
     try:
         with translated(), engine.begin() as connection:
+            lift_limits(connection)  # an index of a large table takes its time, and so does another migration
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            # But whoever waits for a table makes all wait that come after.
+            connection.execute(_FOR_A_TABLE)
             before = _revision(connection)
             if before is not None and before not in _revisions():
                 if direction == "down":
