@@ -42,12 +42,12 @@ async def read_record(settings: KafkaSettings, topic: str, partition: int, offse
         place = TopicPartition(topic, partition)
         if place not in consumer.assignment():
             return None
-        end = (await consumer.end_offsets([place]))[place]
-        if not (await consumer.beginning_offsets([place]))[place] <= offset < end:
+        ends = await consumer.end_offsets([place])
+        if not (await consumer.beginning_offsets([place]))[place] <= offset < ends[place]:
             return None
         consumer.seek(place, offset)
-        while await consumer.position(place) < end:
-            for records in (await consumer.getmany(place, timeout_ms=_POLL_MS, max_records=1)).values():
+        while await consumer.position(place) < ends[place]:
+            for records in (await _fetched(consumer, [place], ends, max_records=1)).values():
                 return _record(records[0]) if records[0].offset == offset else None
         return None
 
@@ -97,13 +97,27 @@ async def _by_time(
             if not records and await consumer.position(partition) < ends[partition]
         ]
         if unknown:
-            for partition, part in (await consumer.getmany(*unknown, timeout_ms=_POLL_MS)).items():
+            for partition, part in (await _fetched(consumer, unknown, ends)).items():
                 waiting[partition] += [record for record in part if record.offset < ends[partition]]
             continue
         shown = [records for records in waiting.values() if records]
         if not shown:
             return
         yield min(shown, key=lambda records: records[0].timestamp).popleft()
+
+
+async def _fetched(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], ends: dict[TopicPartition, int], **options: int
+) -> dict[TopicPartition, list[ConsumerRecord]]:
+    """More records, perhaps none. ``ends`` come down when the log was cut back meanwhile."""
+    found: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
+        *partitions, timeout_ms=_POLL_MS, **options
+    )
+    if not found:
+        # aiokafka fetches again and again, and says nothing, while Kafka is away: this raises then.
+        now = await consumer.end_offsets(partitions)
+        ends |= {partition: min(ends[partition], end) for partition, end in now.items()}
+    return found
 
 
 def _record(found: ConsumerRecord) -> Record:
