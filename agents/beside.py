@@ -39,8 +39,10 @@ async def kept_running(name: str, run: Run) -> None:
             await run()
         except MisconfiguredError:
             raise
-        except Exception:  # noqa: BLE001  # whatever it is, the stream goes on
+        except Exception as error:  # whatever it is, the stream goes on
             _log.exception("a task beside the stream failed, and begins anew", task=name)
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError from error  # it failed to clean up, which took the place of this
         await asyncio.sleep(_BEGIN_ANEW_S)
 
 

@@ -82,7 +82,7 @@ class Stream:
         await asyncio.wait({stopping}, timeout=_STOP_WITHIN_S)
         if not stopping.done():
             _log.warning("Faust does not stop", seconds=_STOP_WITHIN_S)
-        elif error := stopping.exception():
+        elif not stopping.cancelled() and (error := stopping.exception()):
             _log.warning("Faust stopped with an error", exc_info=error)
 
     async def records(self, stream: faust.StreamT[bytes]) -> AsyncIterator[Record]:

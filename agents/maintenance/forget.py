@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID, uuid4
@@ -74,11 +74,15 @@ class Forget:
             self._tell("waiting for the webhooks' queue")
             await caught_up(self._stores.webhooks, self._stall_s)
         forgetting = self._database.forgetting
-        with closing(forgetting.ids(scope)) as pages:
+        pages = forgetting.ids(scope)
+        try:
             while ids := await asyncio.to_thread(next, pages, None):
                 done.update(await asyncio.to_thread(forgetting.redact, scope.project, ids))
                 await self._remove_objects(ids)
                 self._tell(f"{done['memories']} memories redacted")
+        finally:
+            with suppress(ValueError):  # who is cancelled may leave it at work, until the database is closed
+                pages.close()
         while any((changed := await asyncio.to_thread(forgetting.redact_requests, scope)).values()):
             done.update(changed)
         await asyncio.to_thread(self._database.audit.record, forget_entry(FORGET, scope, self._actor, **done))
