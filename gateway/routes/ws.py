@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -24,8 +26,12 @@ from schemas.problems import StoreUnavailableError
 from schemas.requests import EntityId
 from schemas.scope import ENTITY_FIELDS
 
+log = logging.getLogger(__name__)
+
 _MESSAGE_MAX: Final = 16 * 1024
 _SUBSCRIPTIONS_MAX: Final = 20
+_FAILED: Final = "The gateway failed; its log says why."
+_NOTHING_LOST: Final = "Nothing is lost: ask again from this cursor."
 _Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -87,7 +93,9 @@ class _Connection:
         self._subscriptions: dict[str, _Subscription] = {}
 
     async def run(self) -> None:
-        watches = [asyncio.create_task(watch()) for watch in (self._end_at_stop, self._end_without_permission)]
+        watches = [
+            asyncio.create_task(self._watch(end)) for end in (self._end_at_stop, self._end_without_permission)
+        ]
         try:
             async for message in self._socket:
                 if message.type is not WSMsgType.TEXT:
@@ -154,22 +162,33 @@ class _Connection:
         await self._send({"type": "unsubscribed", "subscription": name, "cursor": subscription.told})
 
     async def _pump(self, name: str, subscription: _Subscription) -> None:
-        """Send one subscription's events until it ends."""
+        """Send one subscription's events until it ends, and that it did."""
+        try:
+            try:
+                await self._send_until_end(name, subscription)
+            except (ConnectionResetError, TimeoutError):
+                raise
+            except Exception:
+                log.exception("a subscription to events failed")
+                if subscription.told is None:
+                    await self._send_error("internal_error", _FAILED, name)
+                else:
+                    await self._send_closed("ended", f"{_FAILED} {_NOTHING_LOST}", name, subscription.told)
+        except (ConnectionResetError, TimeoutError):
+            self._abort()
+
+    async def _send_until_end(self, name: str, subscription: _Subscription) -> None:
         try:
             async with self._services.readers.open(subscription.wanted, subscription.start) as reader:
                 await self._send_with_cursor({"type": "subscribed"}, name, subscription, reader)
                 try:
                     await self._send_events(name, subscription, reader)
                 except StreamEndedError as end:
-                    reason = "cut_off" if end.cut_off else "ended"
-                    closed = {"type": "closed", "reason": reason, "detail": end.detail}
-                    await self._send_with_cursor(closed, name, subscription, reader)
+                    await self._send_closed("cut_off" if end.cut_off else "ended", end.detail, name, reader.cursor)
         except ApiError as error:
             await self._send_error(error.code, error.detail, name)
         except StoreUnavailableError as error:
             await self._send_error("unavailable", f"{error.component} cannot be reached; try again.", name)
-        except (ConnectionResetError, TimeoutError):
-            self._abort()
 
     async def _send_events(self, name: str, subscription: _Subscription, reader: Reader) -> None:
         while True:
@@ -187,6 +206,14 @@ class _Connection:
         await self._send({**message, "subscription": name, "cursor": cursor})
         subscription.told = cursor
 
+    async def _watch(self, end: Callable[[], Awaitable[None]]) -> None:
+        """End the connection when its time has come, and when nobody could tell that any more."""
+        try:
+            await end()
+        except Exception:
+            log.exception("the watch over a WebSocket failed")
+            await self._socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"the gateway failed")
+
     async def _end_at_stop(self) -> None:
         await self._services.readers.stopping.wait()
         await asyncio.gather(*self._pumps(), return_exceptions=True)
@@ -196,6 +223,11 @@ class _Connection:
         while await may_still_read(self._request):  # noqa: ASYNC110  # what ends it lies in a database
             await asyncio.sleep(self._services.settings.feed_heartbeat_s)
         await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=NO_LONGER_ALLOWED.encode())
+
+    async def _send_closed(self, reason: str, detail: str, name: str, cursor: str) -> None:
+        await self._send(
+            {"type": "closed", "subscription": name, "reason": reason, "detail": detail, "cursor": cursor}
+        )
 
     async def _send_error(self, code: str, detail: str, subscription: str | None = None) -> None:
         about = {"subscription": subscription} if subscription else {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError
 
+from gateway.auth.authenticator import Authenticator
+from gateway.feeds.readers import Reader
 from gateway.services import SERVICES
 from tests.integration.feeds_world import WAIT_S, FeedsWorld, added, receive
 
@@ -93,6 +95,41 @@ async def test_a_connection_ends_with_its_key(feeds: FeedsWorld) -> None:
         message = await socket.receive(timeout=WAIT_S)
         assert message.type is WSMsgType.CLOSE
         assert message.data == 1008
+
+
+async def test_a_subscription_that_fails_says_so_with_its_cursor(
+    feeds: FeedsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    async with feeds.socket() as socket:
+        await socket.send_json({"action": "subscribe"})
+        cursor = (await receive(socket, "subscribed"))["cursor"]
+        with monkeypatch.context() as broken:
+            broken.setattr(Reader, "next", fail)
+            closed = await receive(socket, "closed")
+        assert (closed["subscription"], closed["reason"], closed["cursor"]) == ("default", "ended", cursor)
+        with monkeypatch.context() as broken:
+            broken.setattr(Reader, "cursor", property(lambda _: 1 / 0))
+            await socket.send_json({"action": "subscribe"})
+            assert (await receive(socket, "error"))["code"] == "internal_error"
+        await feeds.publish(added("1"))
+        await socket.send_json({"action": "subscribe", "from": cursor})
+        await receive(socket, "subscribed")
+        assert (await receive(socket, "event"))["event"]["data"]["memory"]["text"] == "1"
+
+
+async def test_a_connection_over_which_nobody_watches_is_closed(
+    feeds: FeedsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    async with feeds.socket() as socket:
+        monkeypatch.setattr(Authenticator, "find", fail)
+        message = await socket.receive(timeout=WAIT_S)
+        assert (message.type, message.data) == (WSMsgType.CLOSE, 1011)
 
 
 async def test_a_gateway_that_stops_says_so(feeds: FeedsWorld) -> None:
