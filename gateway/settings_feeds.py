@@ -14,6 +14,13 @@ class FeedSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     feeds_max: Live[int] = Field(1000, ge=1, description="Event streams at the same time at most.")
+    feeds_project_share: Live[float] = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="The share of feeds_max, and of catch_ups_max, that one project may take (at least 1): "
+        "1 where there is only one project.",
+    )
     feed_queue: Live[int] = Field(
         1000, ge=2, description="Events that wait for a slow reader at most; then its stream is cut off."
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -11,7 +13,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from gateway.feeds.hub import TOO_SLOW, StreamEndedError
-from gateway.feeds.inbound import Positions
+from gateway.feeds.inbound import Positions, widened
+from gateway.feeds.places import Places
 from gateway.http.problems import ApiError
 from gateway.settings_feeds import FeedSettings
 from infra.telemetry.metrics import CATCH_UPS, FEEDS_CUT_OFF
@@ -29,18 +32,29 @@ _GONE: Final = "The events after this cursor are no longer kept: start again wit
 class CatchUp:
     """Reads the event topic from ``positions`` on. Close it, or its place is never free again."""
 
-    def __init__(self, owner: CatchUps, consumer: AIOKafkaConsumer, positions: Positions, max_s: float) -> None:
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        topic: str,
+        positions: Positions,
+        max_s: float,
+        give_place_free: Callable[[], None],
+    ) -> None:
         self.positions = positions
         self.records: deque[ConsumerRecord] = deque()
-        self._owner = owner
         self._consumer = consumer
+        self._topic = topic
         self._deadline = asyncio.get_running_loop().time() + max_s
+        self._give_place_free = give_place_free
 
-    async def fetch(self) -> None:
-        """Wait a moment for more records. Raises ``StreamEndedError``, and ``StoreUnavailableError``."""
+    def check_deadline(self) -> None:
+        """Raises ``StreamEndedError`` for a reader that has had its place for too long."""
         if asyncio.get_running_loop().time() > self._deadline:
             FEEDS_CUT_OFF.inc()
             raise StreamEndedError(TOO_SLOW, cut_off=True)
+
+    async def fetch(self) -> None:
+        """Wait a moment for more records. Raises ``StreamEndedError``, and ``StoreUnavailableError``."""
         try:
             batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)
         except OffsetOutOfRangeError as error:
@@ -49,9 +63,13 @@ class CatchUp:
             raise StoreUnavailableError("Kafka", repr(error)) from error
         self.records.extend(chain.from_iterable(batches.values()))
 
+    def go_on_from(self, positions: Positions) -> None:
+        """Fetch from ``positions`` on, in all partitions that these have."""
+        _seek(self._consumer, self._topic, positions)
+
     async def close(self) -> None:
         """Disconnect and give the place free."""
-        self._owner.count(-1)
+        self._give_place_free()
         await self._consumer.stop()
 
 
@@ -62,18 +80,20 @@ class CatchUps:
         self._kafka = kafka
         self._topic = topic
         self._settings = settings
-        self._open = 0
+        self._places = Places(CATCH_UPS)
 
-    async def open(self, start: Positions | None, partitions: int) -> CatchUp:
+    async def open(self, project: str, start: Positions | None, partitions: int) -> CatchUp:
         """A reader from ``start`` on, None for the beginning of what is kept.
 
-        Raises ``ApiError``: 503 when all places are taken, 410 when the log no longer has what follows ``start``.
+        Raises ``ApiError``: 503 when there is no place, 410 when the log no longer has what follows ``start``.
         """
-        if self._open >= self._settings.catch_ups_max:
+        settings = self._settings
+        shortage = self._places.shortage(project, settings.catch_ups_max, settings.feeds_project_share)
+        if shortage:
             raise ApiError(
                 503,
                 "too_many_catch_ups",
-                "Too many streams are catching up with the past; try again in a moment.",
+                f"Too many streams are catching up with the past: {shortage}. Try again in a moment.",
                 headers={"Retry-After": "5"},
             )
         consumer = make_consumer(
@@ -83,37 +103,37 @@ class CatchUps:
             enable_auto_commit=False,
             auto_offset_reset="none",
         )
-        self.count(1)
+        self._places.take(project)
         try:
             await consumer.start()
-            positions = await self._seek(consumer, start, partitions)
+            positions = await self._start(consumer, start, partitions)
         except BaseException as error:
-            self.count(-1)
+            self._places.free(project)
             await consumer.stop()
             if isinstance(error, KafkaError):
                 raise StoreUnavailableError("Kafka", repr(error)) from error
             raise
-        return CatchUp(self, consumer, positions, self._settings.catch_up_max_s)
+        free = partial(self._places.free, project)
+        return CatchUp(consumer, self._topic, positions, settings.catch_up_max_s, free)
 
-    def count(self, change: int) -> None:
-        """Take a place, or give it free."""
-        self._open += change
-        CATCH_UPS.set(self._open)
-
-    async def _seek(self, consumer: AIOKafkaConsumer, start: Positions | None, partitions: int) -> Positions:
+    async def _start(self, consumer: AIOKafkaConsumer, start: Positions | None, partitions: int) -> Positions:
         log = [TopicPartition(self._topic, number) for number in range(partitions)]
         begin, end = await consumer.beginning_offsets(log), await consumer.end_offsets(log)
         if start is None:
             start = tuple(begin[partition] for partition in log)
-        # Partitions that were added since then are read from their first record.
-        start += (0,) * (partitions - len(start))
+        start = widened(start, partitions)
         if len(start) > partitions or any(
             not begin[partition] <= position <= end[partition]
             for partition, position in zip(log, start, strict=True)
         ):
             raise ApiError(410, "cursor_expired", _GONE)
-        # Assigned only now: without a position each would be looked for one.
-        consumer.assign(log)
-        for partition, position in zip(log, start, strict=True):
-            consumer.seek(partition, position)
+        _seek(consumer, self._topic, start)
         return start
+
+
+def _seek(consumer: AIOKafkaConsumer, topic: str, positions: Positions) -> None:
+    log = [TopicPartition(topic, number) for number in range(len(positions))]
+    # Without a wait in between: a partition without a position would be looked for one.
+    consumer.assign(log)
+    for partition, position in zip(log, positions, strict=True):
+        consumer.seek(partition, position)

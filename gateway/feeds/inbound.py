@@ -26,6 +26,11 @@ def furthest(one: Positions, other: Positions) -> Positions:
     return tuple(max(pair) for pair in zip_longest(one, other, fillvalue=0))
 
 
+def widened(positions: Positions, number: int) -> Positions:
+    """Positions in ``number`` partitions at least: those that were added are read from their first record."""
+    return positions + (0,) * (number - len(positions))
+
+
 def distance(behind: Positions, ahead: Positions) -> int:
     """How many records ``behind`` has still to read until it is as far as ``ahead`` in every partition."""
     return sum(max(0, there - here) for here, there in zip_longest(behind, ahead, fillvalue=0))

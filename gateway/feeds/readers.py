@@ -17,8 +17,9 @@ from aiokafka import ConsumerRecord
 from gateway.feeds.catchup import CatchUp, CatchUps
 from gateway.feeds.cursors import Cursors, InvalidCursorError
 from gateway.feeds.hub import STOPPING, Feed, FeedFilter, Feeds, StreamEndedError
-from gateway.feeds.inbound import Positions, distance, furthest
+from gateway.feeds.inbound import Positions, distance, furthest, widened
 from gateway.feeds.listener import EventListener
+from gateway.feeds.places import Places
 from gateway.http.problems import ApiError, invalid
 from gateway.settings_feeds import FeedSettings
 from infra.telemetry.metrics import FEEDS
@@ -84,17 +85,19 @@ class Reader:
         while self._past is not None:
             if self._stopping.is_set():
                 raise StreamEndedError(STOPPING)
+            self._past.check_deadline()
             if self._past.records:
                 event = self._read(self._past.records.popleft())
                 if event is not None:
                     return event
-            elif self._has_caught_up():
+            elif self._has_caught_up(self._past):
                 await self._leave_the_past()
             else:
                 await self._past.fetch()
         assert self._feed is not None
         while True:
             arrival = await self._feed.next()
+            self._positions = widened(self._positions, len(arrival.positions))
             read_before = arrival.offset < self._positions[arrival.partition]
             self._positions = furthest(self._positions, arrival.positions)
             if not read_before:
@@ -110,10 +113,15 @@ class Reader:
             return None  # the listener has told it
         return event if self._wanted.matches(event) else None
 
-    def _has_caught_up(self) -> bool:
-        # Half of the queue is left for what comes while the rest is read.
-        if self._feed is None and distance(self._positions, self._listener.positions) <= self._feeds.capacity // 2:
-            self._goal = self._attach()
+    def _has_caught_up(self, past: CatchUp) -> bool:
+        if self._feed is None:
+            live = self._listener.positions
+            if len(live) > len(self._positions):
+                self._positions = widened(self._positions, len(live))
+                past.go_on_from(self._positions)
+            # Half of the queue is left for what comes while the rest is read.
+            if distance(self._positions, live) <= self._feeds.capacity // 2:
+                self._goal = self._attach()
         return self._feed is not None and distance(self._positions, self._goal) == 0
 
     def _attach(self) -> Positions:
@@ -146,7 +154,7 @@ class Readers:
         self._key_of = key_of
         self._topic = topic
         self._settings = settings
-        self._open = 0
+        self._places = Places(FEEDS)
         #: Set when the gateway stops.
         self.stopping = asyncio.Event()
 
@@ -155,13 +163,15 @@ class Readers:
         """A reader from ``start`` on: a cursor, ``now`` or ``beginning``.
 
         Raises ``ApiError``: 400 for what is no cursor of this project, 410 for one that is too old, 503 when there
-        are as many readers as this gateway takes. Raises ``StoreUnavailableError`` when Kafka cannot be reached.
+        are as many readers as this gateway, or one project of it, takes. Raises ``StoreUnavailableError`` when
+        Kafka cannot be reached.
         """
-        if self._open >= self._settings.feeds_max:
-            raise ApiError(
-                503, "too_many_streams", "Too many event streams are open.", headers={"Retry-After": "10"}
-            )
-        self._count(1)
+        settings, project = self._settings, wanted.project
+        shortage = self._places.shortage(project, settings.feeds_max, settings.feeds_project_share)
+        if shortage:
+            detail = f"Too many event streams are open: {shortage}."
+            raise ApiError(503, "too_many_streams", detail, headers={"Retry-After": "10"})
+        self._places.take(project)
         try:
             reader = await self._reader(wanted, start)
             try:
@@ -169,7 +179,7 @@ class Readers:
             finally:
                 await reader.close()
         finally:
-            self._count(-1)
+            self._places.free(project)
 
     def stop(self) -> None:
         """End every stream, for a stop."""
@@ -187,12 +197,8 @@ class Readers:
             positions = None if start == BEGINNING else _decoded(cursors, start)
             live = self._listener.positions
             if positions != live:
-                past = await self._catch_ups.open(positions, len(live))
+                past = await self._catch_ups.open(wanted.project, positions, len(live))
         return Reader(wanted, cursors, self._feeds, self._listener, past, self.stopping)
-
-    def _count(self, change: int) -> None:
-        self._open += change
-        FEEDS.set(self._open)
 
 
 def _decoded(cursors: Cursors, start: str) -> Positions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
@@ -50,15 +51,21 @@ async def stream(request: web.Request) -> web.StreamResponse:
     )
     async with services.readers.open(wanted, start) as reader:
         await response.prepare(request)
+        # Suppressed: the reader has gone, or takes nothing any more.
         async with response:
-            try:
-                await _send(request, reader, response, services.settings)
-            except StreamEndedError as end:
-                kind = "cut_off" if end.cut_off else "ended"
-                await response.send(end.detail, id=reader.cursor, event=f"agentmem.stream.{kind}")
-            except (ConnectionResetError, TimeoutError):
-                pass  # the reader has gone, or takes nothing any more
+            with suppress(ConnectionResetError, TimeoutError):
+                await _send_until_end(request, reader, response, services.settings)
     return response
+
+
+async def _send_until_end(
+    request: web.Request, reader: Reader, response: EventSourceResponse, settings: GatewaySettings
+) -> None:
+    try:
+        await _send(request, reader, response, settings)
+    except StreamEndedError as end:
+        kind = "cut_off" if end.cut_off else "ended"
+        await response.send(end.detail, id=reader.cursor, event=f"agentmem.stream.{kind}")
 
 
 async def _send(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from aiohttp import ClientError
@@ -12,12 +13,15 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
+from gateway.feeds.hub import FeedFilter, StreamEndedError
+from gateway.feeds.readers import BEGINNING, Reader
+from gateway.services import SERVICES
 from infra.onnx import Embedder
 from infra.postgres import PostgresSettings
 from schemas.events import outcome_event
 from streams.settings import KafkaSettings
 from streams.topics import Topics
-from tests.integration.feeds_world import FeedsWorld, added, feeds_world
+from tests.integration.feeds_world import WAIT_S, FeedsWorld, added, feeds_world
 from tests.integration.gateway_world import eventually
 from tests.unit.test_gateway_feeds import outcome
 
@@ -182,11 +186,24 @@ async def test_a_slow_reader_is_cut_off_and_the_others_go_on(
                 assert (await resumed.next()).text.startswith(f"{count} ")
 
 
+async def all_free(feeds: FeedsWorld) -> bool:
+    """Whether the gateway has noticed that all of its readers have gone."""
+    async with feeds.gateways[0].get("/metrics") as response:
+        text = await response.text()
+    return "agentmem_gateway_feeds 0.0" in text and "agentmem_gateway_catch_ups 0.0" in text
+
+
 async def test_there_are_only_so_many_streams_and_catch_ups(
     kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
 ) -> None:
     # Patient with a connection that takes nothing, so that it is still there when the others come.
-    bounds = {"feeds_max": 2, "catch_ups_max": 1, "feed_queue": 2, "feed_send_timeout_s": 120}
+    bounds = {
+        "feeds_max": 2,
+        "catch_ups_max": 1,
+        "feeds_project_share": 1,
+        "feed_queue": 2,
+        "feed_send_timeout_s": 120,
+    }
     async with feeds_world(kafka_settings, postgres_settings, embedder, 1, **bounds) as feeds:
         # Far more than fits on the way: this reader, which takes nothing, is not caught up for a while.
         await feeds.publish(*(added(f"{count} " + "x" * 300_000) for count in range(60)))
@@ -196,12 +213,50 @@ async def test_there_are_only_so_many_streams_and_catch_ups(
             async with feeds.stream():
                 status, problem = await feeds.refusal("")
                 assert (status, problem["code"]) == (503, "too_many_streams")
-
-        async def free() -> bool:
-            async with feeds.gateways[0].get("/metrics") as response:
-                text = await response.text()
-            return "agentmem_gateway_feeds 0.0" in text and "agentmem_gateway_catch_ups 0.0" in text
-
-        await eventually(free)
+        await eventually(partial(all_free, feeds))
         async with feeds.stream("?from=beginning") as stream:
             assert (await stream.next()).text.startswith("0 ")
+
+
+async def test_one_project_cannot_take_the_places_of_the_others(
+    kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
+) -> None:
+    bounds = {"feeds_max": 4, "catch_ups_max": 2, "feeds_project_share": 0.5}
+    async with feeds_world(kafka_settings, postgres_settings, embedder, 1, **bounds) as feeds:
+        async with feeds.stream(), feeds.stream():
+            status, problem = await feeds.refusal("")
+            assert (status, problem["code"]) == (503, "too_many_streams")
+            assert "your project has 2" in problem["detail"]
+            async with feeds.stream(token=feeds.foreign_token):
+                pass
+        await eventually(partial(all_free, feeds))
+        readers = feeds.gateways[0].app[SERVICES].readers
+        # Who takes nothing has still to catch up.
+        async with readers.open(FeedFilter("ours"), BEGINNING):
+            status, problem = await feeds.refusal("?from=beginning")
+            assert (status, problem["code"]) == (503, "too_many_catch_ups")
+            assert "your project has 1" in problem["detail"]
+            async with readers.open(FeedFilter("theirs"), BEGINNING):
+                pass
+
+
+async def test_a_reader_of_the_past_keeps_its_place_for_so_long_however_slow_it_is(
+    kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
+) -> None:
+    number, got = 40, 0
+
+    async def read_slowly(reader: Reader) -> None:
+        nonlocal got
+        while got < number:
+            assert await reader.next(WAIT_S) is not None
+            got += 1
+            await asyncio.sleep(0.2)
+
+    async with feeds_world(kafka_settings, postgres_settings, embedder, 1, catch_up_max_s=2) as feeds:
+        await feeds.publish(*(added(str(count)) for count in range(number)))
+        async with feeds.gateways[0].app[SERVICES].readers.open(FeedFilter("ours"), BEGINNING) as reader:
+            with pytest.raises(StreamEndedError, match="too slowly"):
+                await read_slowly(reader)
+            cursor = reader.cursor
+        async with feeds.stream(cursor=cursor) as stream:
+            assert await stream.texts(number - got) == [str(count) for count in range(got, number)]

@@ -9,9 +9,11 @@ from uuid import uuid4
 
 import orjson
 import pytest
+from prometheus_client import Gauge
 
 from gateway.feeds.hub import FeedFilter, Feeds, StreamEndedError
 from gateway.feeds.inbound import Arrival
+from gateway.feeds.places import Places
 from gateway.health import HealthMonitor
 from gateway.http.problems import ApiError
 from gateway.routes.streaming import parse_feed
@@ -152,6 +154,30 @@ async def test_what_waits_for_a_reader_is_bounded_by_bytes() -> None:
         feeds.deliver(arrived(offset, "x" * 6_000))
     with pytest.raises(StreamEndedError):
         await feed.next()
+
+
+def test_a_project_takes_its_share_of_the_places_and_no_more() -> None:
+    gauge = Gauge("places", "taken", registry=None)
+    places = Places(gauge)
+
+    def shortage(project: str) -> str:
+        return places.shortage(project, 5, 0.5) or ""
+
+    for _ in range(2):
+        assert not shortage("ours")
+        places.take("ours")
+    assert "your project has 2" in shortage("ours")
+    for project in ("theirs", "theirs", "a third"):
+        assert not shortage(project)
+        places.take(project)
+    assert "5 of all projects" in shortage("a third")
+    places.free("theirs")
+    assert not shortage("a third")
+    for project in ("ours", "ours", "theirs", "a third"):
+        places.free(project)
+    assert gauge._value.get() == 0
+    # A share of less than a place is one.
+    assert not places.shortage("ours", 1, 0.25)
 
 
 def test_a_streams_query_is_checked_by_name() -> None:
