@@ -47,7 +47,7 @@ class OidcIssuer:
         self._registry = Registry(algorithms=[name for names in _ALGORITHMS.values() for name in names])
         self._keys: dict[str, Key] = {}
         self._fetched = self._tried = -_FRESH_S
-        self._lock = asyncio.Lock()
+        self._refreshing: asyncio.Task[None] | None = None
 
     @property
     def issuer(self) -> str:
@@ -76,18 +76,26 @@ class OidcIssuer:
 
     async def _refresh_for(self, kid: object) -> None:
         """Fetch the issuer's keys when they are old or do not have this one; old keys serve while it is down."""
-        async with self._lock:
-            now = time.monotonic()
-            wanted = str(kid) not in self._keys or now - self._fetched >= _FRESH_S
-            if wanted and now - self._tried >= _AGAIN_S:
-                self._tried = now
-                try:
-                    self._keys = await self._fetch()
-                    self._fetched = now
-                except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError, JoseError) as error:
-                    log.warning("the keys of %s cannot be read: %s", self._policy.issuer, error)
+        now = time.monotonic()
+        known = str(kid) in self._keys
+        if known and now - self._fetched < _FRESH_S:
+            return
+        # An issuer that has not answered since keeps nobody waiting whose key is at hand.
+        waits = not known or self._tried == self._fetched
+        if now - self._tried >= _AGAIN_S and (self._refreshing is None or self._refreshing.done()):
+            self._tried = now
+            self._refreshing = asyncio.create_task(self._refresh(now), name="keys of the OpenID Connect issuer")
+        if waits and self._refreshing is not None:
+            await asyncio.shield(self._refreshing)  # others wait for it, too
         if not self._keys:
             raise StoreUnavailableError("The OpenID Connect issuer", "its keys cannot be read")
+
+    async def _refresh(self, now: float) -> None:
+        try:
+            self._keys = await self._fetch()
+            self._fetched = now
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
+            log.warning("the keys of %s cannot be read: %s", self._policy.issuer, error)
 
     async def _fetch(self) -> dict[str, Key]:
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
@@ -97,16 +105,24 @@ class OidcIssuer:
                 if about["issuer"] != self._policy.issuer:
                     raise ValueError(f"it calls itself {about['issuer']}")
                 url = about["jwks_uri"]
-            found = await _document(session, url)
-        return {
-            document["kid"]: JWKRegistry.import_key(document)
-            for document in found["keys"]
-            if document.get("kty") in _ALGORITHMS and document.get("use", "sig") == "sig" and document.get("kid")
-        }
+            found = (await _document(session, url))["keys"]
+        if not isinstance(found, list):
+            raise ValueError(f"keys at {url} is no list")
+        return {key.kid: key for document in found if (key := _imported(document)) is not None and key.kid}
 
 
-async def _document(session: aiohttp.ClientSession, url: str) -> Mapping[str, Any]:
-    if not is_safe(url):
+def _imported(document: Any) -> Key | None:
+    """A key to verify with; None for what is none, or none that we understand: RFC 7517 (5) has these ignored."""
+    try:
+        if document["kty"] in _ALGORITHMS and document.get("use", "sig") == "sig":
+            return JWKRegistry.import_key(document)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with one key, the others are good
+        log.info("a key of the OpenID Connect issuer is left out: %s: %s", type(error).__name__, error)
+    return None
+
+
+async def _document(session: aiohttp.ClientSession, url: object) -> Mapping[str, Any]:
+    if not isinstance(url, str) or not is_safe(url):
         raise ValueError(f"{url} is not https")
     async with session.get(url, allow_redirects=False) as answer:
         if answer.status != 200:

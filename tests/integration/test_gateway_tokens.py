@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientTimeout, web
 from aiohttp.test_utils import TestServer
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
@@ -21,6 +21,7 @@ from gateway.auth.signing import Registry, SigningKeys
 from infra.onnx import Embedder
 from infra.postgres import PostgresSettings
 from tests.integration.doors import Door, doors, forgotten
+from tests.integration.gateway_world import eventually
 
 SIGNING = OKPKey.generate_key("Ed25519", {"kid": "k1"})
 ANY_ALGORITHM = Registry(algorithms=["HS256", "RS256", "ES256", "EdDSA", "none"])
@@ -154,9 +155,13 @@ class Issuer:
 
     def __init__(self) -> None:
         self.keys: list[Key] = [RSAKey.generate_key(2048, {"kid": "r1"})]
+        self.published: Any = None
         self.fetched = 0
         self.url = ""
         self.down = False
+        #: While it is not set, who asks for the keys gets no answer.
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     def token(self, key: Key | None = None, alg: str = "RS256", header: Any = None, **claims: Any) -> str:
         key = key or self.keys[0]
@@ -178,7 +183,9 @@ class Issuer:
 
     async def jwks(self, _: web.Request) -> web.Response:
         self.fetched += 1
-        return web.json_response({"keys": [key.as_dict(private=False) for key in self.keys]})
+        await self.answers.wait()
+        good = [key.as_dict(private=False) for key in self.keys]
+        return web.json_response({"keys": good} if self.published is None else self.published)
 
 
 @asynccontextmanager
@@ -231,6 +238,74 @@ async def test_an_outside_issuer_is_trusted_by_its_published_keys(
         issuer.down = True
         assert await door.ping(issuer.token(alg="ES256")) == 200
         assert await door.ping(issuer.token(old)) == 401
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"kty": "EC", "kid": "e1", "crv": "P-999", "x": "AA", "y": "AA"},
+        {"kty": "RSA", "kid": "r2"},
+        {"kty": ["RSA"], "kid": "r3"},
+        {"kty": "RSA", "kid": ["r4"], "n": "AQAB", "e": "AQAB"},
+        "no object",
+        None,
+    ],
+)
+async def test_a_key_that_is_not_understood_locks_nobody_out(
+    postgres_settings: PostgresSettings, embedder: Embedder, strange: Any
+) -> None:
+    async with (
+        issuing() as issuer,
+        doors(postgres_settings, embedder, oidc_issuer=issuer.url, oidc_audience="agentmem-api") as [door],
+    ):
+        issuer.published = {"keys": [strange, issuer.keys[0].as_dict(private=False)]}
+        assert await door.ping(issuer.token()) == 200
+
+
+@pytest.mark.parametrize("published", [{}, [], {"keys": {"r1": {}}}, {"keys": "none"}, {"keys": None}])
+async def test_an_issuer_whose_keys_are_no_keys_is_an_outage(
+    postgres_settings: PostgresSettings, embedder: Embedder, published: Any
+) -> None:
+    async with (
+        issuing() as issuer,
+        doors(postgres_settings, embedder, oidc_issuer=issuer.url, oidc_audience="agentmem-api") as [door],
+    ):
+        issuer.published = published
+        assert await door.ping(issuer.token()) == 503
+
+
+async def test_an_issuer_that_says_nothing_keeps_nobody_waiting_whose_key_is_known(
+    postgres_settings: PostgresSettings, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(oidc, "_FRESH_S", 0.0)
+    monkeypatch.setattr(oidc, "_TIMEOUT", ClientTimeout(total=600))
+    async with (
+        issuing() as issuer,
+        doors(postgres_settings, embedder, oidc_issuer=issuer.url, oidc_audience="agentmem-api") as [door],
+    ):
+        assert await door.ping(issuer.token()) == 200
+        issuer.answers.clear()
+        # The first to find the keys old waits: a key that the issuer has withdrawn must not serve on.
+        first = asyncio.create_task(door.ping(issuer.token()))
+
+        async def asked() -> bool:
+            return issuer.fetched == 2
+
+        await eventually(asked)
+        async with asyncio.timeout(30):
+            assert await door.ping(issuer.token()) == 200
+        assert not first.done()
+        issuer.down = True
+        issuer.answers.set()
+        assert await first == 200
+        assert await door.ping(issuer.token()) == 200
+        # It is known to be away: not even the one that asks again waits.
+        issuer.down = False
+        issuer.answers.clear()
+        async with asyncio.timeout(30):
+            assert await door.ping(issuer.token()) == 200
+        issuer.answers.set()
 
 
 async def test_an_issuer_that_never_answered_is_an_outage_not_a_refusal(
