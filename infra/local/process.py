@@ -96,7 +96,8 @@ async def stop_process(identity: ProcessIdentity, number: signal.Signals, grace_
     async with identity.watched() as watch:
         watch.signal(number)
         try:
-            await asyncio.wait_for(watch.ended(), grace_s)
+            async with asyncio.timeout(grace_s):
+                await watch.ended()
         except TimeoutError:
             watch.signal(signal.SIGKILL)
             await watch.ended()

@@ -47,7 +47,8 @@ async def _end_session(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), _KILL_AFTER_S)
+        async with asyncio.timeout(_KILL_AFTER_S):
+            await process.wait()
     # Whatever outlived the leader.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
