@@ -216,8 +216,8 @@ def _settled(attempt: Attempt) -> Any:
         "next_attempt_at": func.now() + timedelta(seconds=attempt.retry_s),
         "updated_at": func.now(),
     }
+    statement = update(webhook_deliveries).where(table.id == attempt.delivery_id)
     if attempt.error is None:
-        values |= {"status": DeliveryStatus.DELIVERED.value, "body": None}
-    return (
-        update(webhook_deliveries).where(table.id == attempt.delivery_id, table.status == _PENDING).values(values)
-    )
+        # Also what was given up while it was on its way: it arrived.
+        return statement.values(values | {"status": DeliveryStatus.DELIVERED.value, "body": None})
+    return statement.where(table.status == _PENDING).values(values)
