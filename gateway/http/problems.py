@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway.http.jsonio import dumps
 from gateway.http.routing import route_label
 from gateway.settings import GatewaySettings
+from infra.postgres.bounded import TooLargeError
 from infra.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from schemas.problems import AlreadyMadeError, MisconfiguredError, StoreUnavailableError
 
@@ -47,8 +48,10 @@ class ApiError(Exception):
         self.extra = extra
 
 
-_Expected = web.HTTPException | ApiError | AlreadyMadeError | StoreUnavailableError | MisconfiguredError
-_EXPECTED: Final = (web.HTTPException, ApiError, AlreadyMadeError, StoreUnavailableError, MisconfiguredError)
+_Expected = (
+    web.HTTPException | ApiError | AlreadyMadeError | TooLargeError | StoreUnavailableError | MisconfiguredError
+)
+_EXPECTED: Final = get_args(_Expected)
 
 
 def invalid(field: str, detail: str) -> ApiError:
@@ -127,6 +130,10 @@ def _as_problem(error: _Expected, retry_after_s: int) -> ApiError:
             "already_made",
             f"An earlier call with this Idempotency-Key made {error.id}. What it answered is not shown again.",
             id=str(error.id),
+        )
+    if isinstance(error, TooLargeError):
+        return ApiError(
+            400, "answer_too_large", "These memories are too large for one answer: ask for fewer at a time."
         )
     if isinstance(error, StoreUnavailableError):
         log.warning("%s", error)

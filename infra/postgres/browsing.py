@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, literal, select, union_all
 
+from infra.postgres.bounded import bounded, shown
 from infra.postgres.engine import Connect
 from infra.postgres.reads import past, served
 from infra.postgres.rows import entry_of, memory_of, outcome_of
@@ -58,11 +59,11 @@ class Browsing:
     def matching(
         self, scope: Scope, where: Filter | None, show_expired: bool, ids: Collection[UUID]
     ) -> dict[UUID, Memory]:
-        """Those of these memories that are live and of the scope, and that the filter holds for."""
+        """Those of these memories that are live and of the scope, and that the filter holds for: ``bounded``."""
         conditions = served(scope.project, show_expired, scope=scope, where=where)
-        statement = select(memories).where(memories.c.id.in_(list(ids)), *conditions)
+        statement = select(*shown(memories)).where(memories.c.id.in_(list(ids)), *conditions)
         with self._connect(scope.project) as connection:
-            return {row.id: memory_of(row) for row in connection.execute(statement)}
+            return {row.id: memory_of(row) for row in bounded(connection, statement)}
 
     def matching_ids(
         self, scope: Scope, where: Filter | None, show_expired: bool, limit: int, after: UUID | None = None

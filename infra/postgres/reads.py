@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, FromClause, Uuid, any_, bindparam, func, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 
+from infra.postgres.bounded import bounded, shown
 from infra.postgres.filters import condition
 from infra.postgres.rows import entry_of, memory_of, outcome_of
 from infra.postgres.tables import memories, memory_history, projects, requests
@@ -120,14 +121,18 @@ def listed(
     where: Filter | None,
     as_of: datetime | None,
 ) -> tuple[int, list[Memory]]:
-    """How many memories of the scope a filter holds for, and a page of them, newest first."""
+    """How many memories of the scope a filter holds for, and a page of them, newest first: ``bounded``."""
     rows: FromClause = memories if as_of is None else past(scope, as_of)
     conditions = served(scope.project, show_expired, rows=rows, at=as_of, scope=scope, where=where)
     total: int = connection.execute(select(func.count()).select_from(rows).where(*conditions)).scalar_one()
     statement = (
-        select(rows).where(*conditions).order_by(rows.c.created_at.desc(), rows.c.id).limit(limit).offset(offset)
+        select(*shown(rows))
+        .where(*conditions)
+        .order_by(rows.c.created_at.desc(), rows.c.id)
+        .limit(limit)
+        .offset(offset)
     )
-    return total, [memory_of(row) for row in connection.execute(statement)]
+    return total, [memory_of(row) for row in bounded(connection, statement)]
 
 
 def past(scope: Scope, as_of: datetime, id: UUID | None = None) -> FromClause:
