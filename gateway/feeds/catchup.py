@@ -21,6 +21,7 @@ from infra.telemetry.metrics import CATCH_UPS, FEEDS_CUT_OFF
 from schemas.problems import StoreUnavailableError
 from streams.consumers import make_consumer
 from streams.settings import CLIENT_MAX_BYTES, MIB, KafkaSettings
+from streams.topics import partition_counts
 
 _POLL_MS: Final = 500
 _RECORDS_PER_POLL: Final = 500
@@ -117,6 +118,9 @@ class CatchUps:
         return CatchUp(consumer, self._topic, positions, settings.catch_up_max_s, free)
 
     async def _start(self, consumer: AIOKafkaConsumer, start: Positions | None, partitions: int) -> Positions:
+        if start is not None and len(start) > partitions:
+            # Another gateway made it, which knew before this one that there are more.
+            partitions = (await partition_counts(self._kafka)).get(self._topic, 0)
         log = [TopicPartition(self._topic, number) for number in range(partitions)]
         begin, end = await consumer.beginning_offsets(log), await consumer.end_offsets(log)
         if start is None:

@@ -9,6 +9,8 @@ import pytest
 from aiokafka.admin import NewPartitions
 
 from gateway.feeds import listener
+from gateway.feeds.cursors import Cursors
+from gateway.services import SERVICES
 from infra.onnx import Embedder
 from infra.postgres import PostgresSettings
 from streams.consumers import make_consumer
@@ -76,3 +78,18 @@ async def test_a_stream_that_is_catching_up_reads_new_partitions_too(feeds: Feed
         assert len(set(texts)) == len(texts)
         await feeds.publish(added("live"))
         assert await stream.texts(1) == ["live"]
+
+
+async def test_a_cursor_over_partitions_that_a_gateway_does_not_know_yet_is_good(
+    kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
+) -> None:
+    async with feeds_world(kafka_settings, postgres_settings, embedder, 1) as feeds:
+        readers = feeds.gateways[0].app[SERVICES].readers
+        known = readers._listener.positions
+        expected = await widen(feeds)
+        key = await readers._key_of("ours")
+        assert key is not None
+        # As another gateway writes it that has looked after this one.
+        cursor = Cursors(key, "ours", Topics.of(feeds.kafka).events).encode(known + (0,) * 2 * len(known))
+        async with feeds.stream(cursor=cursor) as stream:
+            assert set(await stream.texts(len(expected))) == expected
