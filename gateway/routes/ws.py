@@ -6,24 +6,24 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from gateway.auth.caller import CALLER
 from gateway.feeds.hub import FeedFilter, StreamEndedError
-from gateway.feeds.readers import NOW, Reader
+from gateway.feeds.readers import Reader
 from gateway.http.jsonio import dumps, loads_object
 from gateway.http.problems import ApiError
 from gateway.http.routing import Route
 from gateway.openapi.operation import operation
 from gateway.routes.events import NO_LONGER_ALLOWED
 from gateway.routes.streaming import make_filter, may_still_read
+from gateway.routes.ws_messages import MESSAGES, Ping, Subscribe, Unsubscribe
 from gateway.services import SERVICES
 from schemas.problems import StoreUnavailableError
-from schemas.requests import EntityId
 from schemas.scope import ENTITY_FIELDS
 
 log = logging.getLogger(__name__)
@@ -32,36 +32,6 @@ _MESSAGE_MAX: Final = 16 * 1024
 _SUBSCRIPTIONS_MAX: Final = 20
 _FAILED: Final = "The gateway failed; its log says why."
 _NOTHING_LOST: Final = "Nothing is lost: ask again from this cursor."
-_Name = Annotated[str, Field(min_length=1, max_length=100)]
-
-
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class _Subscribe(_Message):
-    action: Literal["subscribe"]
-    subscription: _Name = "default"
-    user_id: EntityId | None = None
-    agent_id: EntityId | None = None
-    app_id: EntityId | None = None
-    run_id: EntityId | None = None
-    types: list[str] = Field([], max_length=20)
-    start: str = Field(NOW, alias="from", min_length=1)
-
-
-class _Unsubscribe(_Message):
-    action: Literal["unsubscribe"]
-    subscription: _Name = "default"
-
-
-class _Ping(_Message):
-    action: Literal["ping"]
-
-
-_MESSAGES: Final[TypeAdapter[_Subscribe | _Unsubscribe | _Ping]] = TypeAdapter(
-    Annotated[_Subscribe | _Unsubscribe | _Ping, Field(discriminator="action")]
-)
 
 
 @operation(answers={101: None})
@@ -111,7 +81,7 @@ class _Connection:
 
     async def _receive(self, text: str) -> None:
         try:
-            message = _MESSAGES.validate_python(loads_object(text.encode()))
+            message = MESSAGES.validate_python(loads_object(text.encode()))
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             field = ".".join(str(part) for part in first["loc"][1:]) or "action"
@@ -120,14 +90,14 @@ class _Connection:
             await self._send_error("invalid_json", str(error))
         else:
             match message:
-                case _Subscribe():
+                case Subscribe():
                     await self._subscribe(message)
-                case _Unsubscribe():
+                case Unsubscribe():
                     await self._unsubscribe(message.subscription)
-                case _Ping():
+                case Ping():
                     await self._send({"type": "pong"})
 
-    async def _subscribe(self, message: _Subscribe) -> None:
+    async def _subscribe(self, message: Subscribe) -> None:
         name = message.subscription
         if name in self._subscriptions:
             await self._send_error("already_subscribed", "There is a subscription of this name.", name)
