@@ -27,6 +27,7 @@ from infra.telemetry import tracing
 from infra.telemetry.metrics import DEAD_LETTERS, RECORDS
 from schemas.events import Event, change_event, outcome_event
 from schemas.history import RequestOutcome, RequestStatus
+from schemas.sizes import TOGETHER_BYTES, stored_size
 
 _log = structlog.get_logger(__name__)
 
@@ -179,15 +180,24 @@ def _log_dead_letter(rejected: Rejected) -> None:
 
 
 def _segments(entries: Sequence[Item | Rejected]) -> Iterator[list[Item] | Item | Rejected]:
-    """The entries in order: every ``delete_all`` and every rejected record alone, what lies between together."""
+    """The entries in order: every ``delete_all`` and every rejected record alone, what lies between together.
+
+    Large requests do not lie together, as their rows are held at once.
+    """
     segment: list[Item] = []
+    stored = 0
     for entry in entries:
-        if isinstance(entry, Item) and entry.request.op != "delete_all":
-            segment.append(entry)
+        if isinstance(entry, Rejected) or entry.request.op == "delete_all":
+            if segment:
+                yield segment
+            segment, stored = [], 0
+            yield entry
             continue
-        if segment:
+        size = stored_size(entry.request)
+        if segment and stored + size > TOGETHER_BYTES:
             yield segment
-            segment = []
-        yield entry
+            segment, stored = [], 0
+        segment.append(entry)
+        stored += size
     if segment:
         yield segment

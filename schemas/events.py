@@ -21,7 +21,7 @@ from schemas.jsonvalues import canonical_value
 from schemas.memories import Memory
 from schemas.operations import RULES
 from schemas.problems import DeadLetterReason, FailureReason
-from schemas.requests import Metadata
+from schemas.requests import StoredMetadata
 from schemas.scope import Scope
 from schemas.times import Instant, format_instant
 
@@ -59,7 +59,7 @@ class EventMemory(BaseModel):
     run_id: str | None = Field(None, description="The run (session) whose memory it is.")
     role: str = Field(description="Who said it: user, assistant, system or the producer's own word.")
     name: str | None = Field(None, description="The speaker's name.")
-    metadata: Metadata = Field(description="The producer's own JSON object.")
+    metadata: StoredMetadata = Field(description="The producer's own JSON object.")
     created_at: Instant = Field(description="When it was said or first stored.")
     updated_at: Instant = Field(description="When it last changed.")
     expiration_date: Instant | None = Field(None, description="From when on it is hidden.")

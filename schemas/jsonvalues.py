@@ -7,6 +7,8 @@ from typing import Any, Final
 
 #: How deep metadata may nest. Above the deepest real document, below what any of our JSON tools can write.
 MAX_DEPTH: Final = 100
+#: How many values metadata may hold, in all. Each costs time, and in memory many times its bytes.
+MAX_PARTS: Final = 20_000
 #: What both our JSON writer and a JSON column of Postgres keep exactly.
 _WHOLE: Final = range(-(2**63), 2**64)
 
@@ -29,6 +31,21 @@ def canonical_value(value: Any, levels: int = MAX_DEPTH) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     return _number(value)
+
+
+def parts_of(value: Any, most: int = MAX_PARTS) -> int:
+    """How many values the objects and arrays of a JSON value hold; raises ``ValueError`` if more than ``most``."""
+    parts = 0
+    pending = [value]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict | list):
+            # Before they are looked at: what holds too many is refused at the cost of its length.
+            parts += len(part)
+            if parts > most:
+                raise ValueError(f"more than {most} values in objects and arrays")
+            pending += part.values() if isinstance(part, dict) else part
+    return parts
 
 
 def _check_levels(levels: int) -> None:

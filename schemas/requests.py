@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from schemas.identity import content_hash
-from schemas.jsonvalues import canonical_value
+from schemas.jsonvalues import MAX_PARTS, canonical_value, parts_of
 from schemas.operations import Operation, add_rules_to_schema, problem_with
 from schemas.scope import ENTITY_FIELDS, Scope
 from schemas.times import Expiry, Instant
@@ -34,7 +34,7 @@ RequestId = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(min_length=1)]
 Role = Annotated[str, Field(min_length=1, max_length=64)]
 SpeakerName = Annotated[str, Field(min_length=1, max_length=256)]
-Metadata = Annotated[dict[str, JsonValue], AfterValidator(canonical_value)]
+StoredMetadata = Annotated[dict[str, JsonValue], AfterValidator(canonical_value)]
 
 
 def _not_a_truth_value(value: object) -> object:
@@ -44,6 +44,13 @@ def _not_a_truth_value(value: object) -> object:
     return value
 
 
+def _not_too_many(value: dict[str, Any]) -> dict[str, Any]:
+    parts_of(value)
+    return value
+
+
+#: As a request brings it. The bound is for what is new, not for what is stored already.
+Metadata = Annotated[dict[str, JsonValue], AfterValidator(_not_too_many), AfterValidator(canonical_value)]
 SchemaVersion = Annotated[Literal[1], BeforeValidator(_not_a_truth_value)]
 VectorItem = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -55,6 +62,7 @@ __all__ = [
     "Message",
     "Metadata",
     "Operation",
+    "StoredMetadata",
 ]
 
 
@@ -95,7 +103,8 @@ class MemoryRequest(BaseModel):
     memory_id: UUID | None = Field(None, description="update, delete: the memory's id.")
     metadata: Metadata | None = Field(
         None,
-        description="Your own JSON object, stored with each memory. update: replaces the old one as a whole.",
+        description="Your own JSON object, stored with each memory, so with many messages it must be small. "
+        f"It may hold {MAX_PARTS} values. update: replaces the old one as a whole.",
     )
     expiration_date: Expiry | None = Field(
         None,

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 TopicPartition = tuple[str, int]
 Headers = Sequence[tuple[str, bytes | None]]
+
+#: What an object or array of JSON takes in memory, beside its own bytes, in a request; a message takes twice that.
+_OBJECT_BYTES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,12 @@ class Record:
         """Bytes of key, value and headers."""
         headers = sum(len(name) + len(value or b"") for name, value in self.headers)
         return len(self.key or b"") + len(self.value or b"") + headers
+
+    @property
+    def weight(self) -> int:
+        """About the bytes that its request takes in memory, which may be fifty times its own."""
+        value = self.value or b""
+        return self.size + _OBJECT_BYTES * (value.count(b"{") + value.count(b"["))
 
     def header(self, name: str) -> str | None:
         """The text of the last header of this name."""

@@ -100,7 +100,11 @@ class WindowSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_records: Live[int] = Field(256, ge=1, le=10_000, description="Records in a batch at most.")
-    max_bytes: Live[int] = Field(4 * MIB, ge=KIB, description="Bytes of record values in a batch at most.")
+    max_bytes: Live[int] = Field(
+        4 * MIB,
+        ge=KIB,
+        description="Bytes of records in a batch at most; each JSON object or array counts 256 more.",
+    )
     max_wait_ms: Live[float] = Field(
         10.0,
         ge=0,

@@ -26,7 +26,7 @@ class Window:
         self._settings = settings
         self._pause = pause
         self._resume = resume
-        self._records: deque[tuple[float, Record]] = deque()
+        self._records: deque[tuple[float, int, Record]] = deque()
         self._bytes = 0
         self._paused = False
         self._arrival = asyncio.Event()
@@ -44,8 +44,9 @@ class Window:
 
     def put(self, record: Record) -> None:
         """Add a record. Never blocks: the stream is paused instead when too much is waiting."""
-        self._records.append((asyncio.get_running_loop().time(), record))
-        self._bytes += record.size
+        weight = record.weight
+        self._records.append((asyncio.get_running_loop().time(), weight, record))
+        self._bytes += weight
         self._arrival.set()
         if not self._paused and (len(self._records) > _HIGH_RECORDS or self._bytes > _HIGH_BYTES):
             self._paused = True
@@ -93,13 +94,13 @@ class Window:
         taken: list[Record] = []
         size = 0
         while self._records and len(taken) < self._settings.max_records:
-            record = self._records[0][1]
+            _, weight, record = self._records[0]
             # A record larger than the limit still travels, alone.
-            if taken and size + record.size > self._settings.max_bytes:
+            if taken and size + weight > self._settings.max_bytes:
                 break
             self._records.popleft()
             taken.append(record)
-            size += record.size
+            size += weight
         self._bytes -= size
         if self._paused and len(self._records) <= _HIGH_RECORDS // 2 and self._bytes <= _HIGH_BYTES // 2:
             self._paused = False

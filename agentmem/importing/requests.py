@@ -10,7 +10,7 @@ import orjson
 
 from agents.stages.decode import decode
 from schemas.exports import imported, is_exported
-from schemas.problems import DeadLetterReason, RecordRejectedError
+from schemas.problems import RecordRejectedError
 from streams.records import Record as KafkaRecord
 
 #: For checking a line before its id is known: as long as an id may be, so that the check of its size holds.
@@ -57,7 +57,7 @@ class LineReader:
         try:
             request = decode(KafkaRecord("", 0, 0, 0.0, None, value), self.max_bytes)
         except RecordRejectedError as error:
-            hint = " (kafka.request_max_bytes)" if error.reason is DeadLetterReason.TOO_LARGE else ""
+            hint = " (kafka.request_max_bytes)" if len(value) > self.max_bytes else ""
             raise LineError(f"{error}{hint}") from error
         return Record(request.project, request.request_id, request.scope.key.encode(), value)
 

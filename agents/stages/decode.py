@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from schemas.problems import DeadLetterReason, RecordRejectedError
 from schemas.requests import SCHEMA_VERSION, MemoryRequest
+from schemas.sizes import oversize
 from streams.records import Record
 
 #: How many times its bytes a JSON number may take when it is written in full.
@@ -44,6 +45,8 @@ def decode(record: Record, max_bytes: int) -> MemoryRequest:
     # Written in full, a number such as 1e15 takes several times its bytes; only metadata can hold so many.
     if len(value) * _NUMBERS_GROW > max_bytes and len(orjson.dumps(request.metadata)) > max_bytes:
         _reject(DeadLetterReason.TOO_LARGE, f"the metadata, written in full, exceeds {max_bytes} bytes")
+    if problem := oversize(request):
+        _reject(DeadLetterReason.TOO_LARGE, problem)
     return request
 
 

@@ -9,6 +9,8 @@ import orjson
 from aiohttp import web
 
 MAX_DEPTH: Final = 32
+#: Values in the objects and arrays of a body at most: as many as 1,000 memories with 50 fields each.
+MAX_PARTS: Final = 50_000
 #: Characters in one text at most: a model reads the first few hundred words of it anyway.
 MAX_TEXT: Final = 500_000
 
@@ -26,7 +28,7 @@ def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | No
 def loads_object(data: bytes) -> dict[str, Any]:
     """A JSON object; raises ``ValueError`` that says what is wrong.
 
-    U+0000 is refused (Postgres holds no such text), and so is deep nesting.
+    U+0000 is refused (Postgres holds no such text), and so are deep nesting and too many values.
     """
     try:
         value = orjson.loads(data)
@@ -39,9 +41,10 @@ def loads_object(data: bytes) -> dict[str, Any]:
 
 
 def check_bounds(document: Any) -> None:
-    """Raise ``ValueError`` for a JSON value that is too deep or cannot be stored."""
+    """Raise ``ValueError`` for a JSON value that is too deep, has too many parts or cannot be stored."""
     # A stack of our own, not recursion: the depth is the caller's choice.
     stack: list[tuple[Any, int]] = [(document, 1)]
+    parts = 0
     while stack:
         value, depth = stack.pop()
         if isinstance(value, str):
@@ -52,5 +55,9 @@ def check_bounds(document: Any) -> None:
         elif isinstance(value, dict | list):
             if depth > MAX_DEPTH:
                 raise ValueError(f"the body is nested more than {MAX_DEPTH} levels deep")
+            # Before they are looked at: every call waits while one body is.
+            parts += len(value)
+            if parts > MAX_PARTS:
+                raise ValueError(f"the body has more than {MAX_PARTS} values in its objects and arrays")
             inner = [*value, *value.values()] if isinstance(value, dict) else value
             stack.extend((item, depth + 1) for item in inner)

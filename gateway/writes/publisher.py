@@ -19,6 +19,7 @@ from infra.telemetry.metrics import PUBLISHED, WAITS
 from schemas.history import RequestOutcome, RequestStatus
 from schemas.problems import RecordRejectedError, StoreUnavailableError
 from schemas.requests import MemoryRequest
+from schemas.sizes import oversize
 from streams.producer import Producer, acknowledged
 from streams.settings import KafkaSettings
 from streams.topics import Topics
@@ -99,6 +100,8 @@ class Publisher:
         values = [request.to_json() for request in requests]
         if (size := max(map(len, values))) > self._max_bytes:
             raise ApiError(413, "too_large", f"The request takes {size} bytes of the {self._max_bytes} allowed.")
+        for problem in filter(None, map(oversize, requests)):
+            raise ApiError(413, "too_large", f"{problem[0].upper()}{problem[1:]}. Send fewer messages at a time.")
         if not self._kafka_is_up():
             raise StoreUnavailableError("Kafka", "requests cannot be published now")
         try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Row, Table
@@ -16,6 +16,8 @@ from schemas.scope import Scope
 from schemas.vectors import float32
 
 _FAILURES = frozenset(FailureReason)
+#: What one statement takes, in bytes, if it is more than one row. On its way it lies in memory several times.
+_STATEMENT_BYTES: Final = 1024 * 1024
 
 
 def scope_of(row: Row[Any]) -> Scope:
@@ -160,6 +162,20 @@ def insertion(table: Table, parameter: str, condition: str = "true", *, clock: s
 def as_json(rows: Sequence[dict[str, Any]]) -> str:
     """Rows as the parameter of an ``insertion``."""
     return orjson.dumps(rows).decode()
+
+
+def as_json_parts(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Rows as parameters of ``insertion``, of a bounded size each; at least one, and each made when asked for."""
+    part: list[bytes] = []
+    size = 0
+    for row in rows:
+        data = orjson.dumps(row)
+        if part and size + len(data) > _STATEMENT_BYTES:
+            yield f"[{b','.join(part).decode()}]"
+            part, size = [], 0
+        part.append(data)
+        size += len(data)
+    yield f"[{b','.join(part).decode()}]"
 
 
 def overwrite(columns: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from infra.postgres.rows import (
     as_json,
+    as_json_parts,
     entry_of,
     history_row,
     insertion,
@@ -56,6 +57,7 @@ _HISTORY: Final = (
 _OPEN: Final = text(insertion(requests, "rows") + "ON CONFLICT (project, request_id) DO NOTHING")
 # Only a request that is still open may be closed; one that somebody else closed in the meantime is left alone. The
 # condition makes the requests' rows the first to be written: there, workers with the same requests meet.
+_OVERWRITE: Final = f"ON CONFLICT (id) DO UPDATE SET {overwrite(c.name for c in memories.c if not c.primary_key)}"
 _WRITE: Final = text(
     f"""
     WITH closed AS (
@@ -66,13 +68,15 @@ _WRITE: Final = text(
         RETURNING 1
     ), written AS (
         {insertion(memories, "memories", "(SELECT count(*) FROM closed) = :count", clock="changed_at")}
-        ON CONFLICT (id) DO UPDATE SET {overwrite(c.name for c in memories.c if not c.primary_key)}
+        {_OVERWRITE}
     ), noted AS (
         {insertion(memory_history, "history", "(SELECT count(*) FROM closed) = :count")}
     )
     SELECT count(*) FROM closed
     """  # noqa: S608  # names of our own tables and columns only
 )
+_MORE_MEMORIES: Final = text(insertion(memories, "memories", clock="changed_at") + _OVERWRITE)
+_MORE_HISTORY: Final = text(insertion(memory_history, "history"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,22 +126,28 @@ class Transaction:
         history: Sequence[HistoryEntry],
         outcomes: Sequence[RequestOutcome],
     ) -> None:
-        """Write the batch's rows.
+        """Write the batch's rows, in one statement unless they are large: many versions may share large metadata.
 
         Raises ``StoreUnavailableError`` when another worker closed one of the requests since they were read:
         the batch is tried again and then sees that request as applied.
         """
         if not outcomes:
             return
+        memory_parts = as_json_parts(map(memory_row, changed))
+        history_parts = as_json_parts(map(history_row, history))
         rows = {
             # In the order of their ids, as in accept: so neither waits for the other.
             "requests": as_json([request_row(outcome) for outcome in sorted(outcomes, key=lambda one: one.key)]),
-            "memories": as_json([memory_row(memory) for memory in changed]),
-            "history": as_json([history_row(entry) for entry in history]),
+            "memories": next(memory_parts),
+            "history": next(history_parts),
         }
         closed = self._connection.execute(_WRITE, {**rows, "count": len(outcomes)}).scalar_one()
         if closed != len(outcomes):
             raise StoreUnavailableError("Postgres", "another worker is applying the same requests")
+        for part in memory_parts:
+            self._connection.execute(_MORE_MEMORIES, {"memories": part})
+        for part in history_parts:
+            self._connection.execute(_MORE_HISTORY, {"history": part})
 
     def claim_accepted(self, before: datetime, limit: int) -> list[Accepted]:
         """Requests that were accepted before that time and not applied; oldest first.

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 
 from agents.items import Item
 from agents.stages.announce import events_of
@@ -115,6 +116,38 @@ def _with_ids(log: Sequence[MemoryRequest], project: str) -> list[MemoryRequest]
             one = one.model_copy(update={"memory_id": ids[one.memory_id]})
         renamed_log.append(one)
     return renamed_log
+
+
+def test_versions_that_share_large_metadata_are_written_in_several_statements(database: Database) -> None:
+    large = {"a": "y" * 700_000}
+    first = request(request_id="large", op="add", text="x", metadata=large)
+    id = memory_id(first.project, first.request_id, 0)
+    changes = [
+        request(request_id=f"change {number}", op="update", memory_id=id, text=f"text {number}")
+        for number in range(4)
+    ]
+    others = [request(request_id=f"other {number}", op="add", text="x", metadata=large) for number in range(3)]
+    sizes: list[int] = []
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def note(_: Any, __: Any, ___: Any, parameters: dict[str, Any], *____: Any) -> None:
+        sizes.append(sum(len(value) for value in parameters.values() if isinstance(value, str)))
+
+    try:
+        applied, rejected = apply(database, [item(one) for one in (first, *changes, *others)])
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert not rejected
+    # One row of each table at most: a version holds its metadata, and that before it.
+    assert max(sizes) < 5 * 700_000
+    assert sum(sizes) > 10 * 700_000
+    assert [one.outcome.changes for one in applied] == [1] * 8
+    assert [entry.memory.text for entry in database.history(first.project, id)] == [
+        "x",
+        *(f"text {number}" for number in range(4)),
+    ]
+    rows = database.current([id, *(memory_id(one.project, one.request_id, 0) for one in others)])
+    assert [row.metadata for row in rows.values()] == [large] * 4
 
 
 def test_numbers_keep_their_bytes_in_repeated_events(database: Database) -> None:

@@ -158,6 +158,14 @@ class Workload:
         return [round(self.random.gauss(0, 1), 3) for _ in range(self.dimension)]
 
 
+def _with_metadata(good: bytes, **fields: Any) -> bytes:
+    request = orjson.loads(good)
+    if "messages" in fields:
+        request.pop("text", None)
+        request.pop("vector", None)
+    return orjson.dumps(request | fields)
+
+
 #: Poison that no request can be read from: by name, its reason and how it is made from a good value.
 UNREADABLE: dict[str, tuple[str, Any]] = {
     "null": ("null_value", lambda good: None),
@@ -170,6 +178,11 @@ UNREADABLE: dict[str, tuple[str, Any]] = {
     "surrogate": ("invalid_text", lambda good: good[:-1] + b',"metadata":{"a":"\\ud800"}}'),
     "not-an-object": ("invalid_schema", lambda good: b"[" + good + b"]"),
     "unknown-field": ("invalid_schema", lambda good: good[:-1] + b',"txet":"typo"}'),
+    "multiplied": (
+        "too_large",
+        lambda good: _with_metadata(good, messages=[{"content": "x"}] * 1_000, metadata={"a": "y" * 60_000}),
+    ),
+    "many-values": ("invalid_schema", lambda good: _with_metadata(good, metadata={"a": [{}] * 30_000})),
     "newer": ("unsupported_schema_version", lambda good: good[:-1] + b',"schema_version":2}'),
 }
 POISON_KINDS = (*UNREADABLE, "invalid_vector", "request_id_conflict")

@@ -120,6 +120,24 @@ async def test_a_small_body_that_is_large_unpacked(world: World, coding: str) ->
     assert (answer.status, check_problem(answer)["code"]) == (413, "too_large")
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'{"user_id":"a","messages":[%s],"metadata":{"a":"%s"}}', 413, "too_large"),
+        (b'{"user_id":"a","messages":"x","metadata":{"a":[%s],"b":"%s"}}', 400, "invalid_json"),
+    ],
+    ids=["multiplied", "many values"],
+)
+async def test_a_body_that_would_take_many_times_its_bytes(
+    world: World, body: bytes, status: int, code: str
+) -> None:
+    filled_body = body % (b",".join([b'"x"'] * (1_000 if status == 413 else 60_000)), b"y" * 60_000)
+    headers = [("Authorization", f"Token {world.token}".encode()), ("Content-Type", b"application/json")]
+    for path in ("/v1/memories/", "/v3/memories/add/"):
+        answer = await say(world.client, call("POST", path, headers, filled_body))
+        assert (answer.status, check_problem(answer)["code"]) == (status, code)
+
+
 LINES = [
     b"GET / HTTP/9.9",
     b"GET  / HTTP/1.1",

@@ -71,6 +71,20 @@ def test_poison_has_a_reason(value: bytes | None, reason: str) -> None:
     assert refusal(value).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"text": None, "messages": [{"content": "x"}] * 1_000, "metadata": {"a": "y" * 60_000}}, "too_large"),
+        ({"metadata": {"a": [{}] * 30_000}}, "invalid_schema"),
+    ],
+    ids=["multiplied", "many values"],
+)
+def test_what_would_take_many_times_its_bytes_is_refused(fields: dict[str, Any], reason: str) -> None:
+    error = refusal(json.dumps(GOOD | fields).encode(), max_bytes=1_000_000)
+    assert error.reason == reason
+    assert "metadata" in error.detail
+
+
 def test_an_escaped_backslash_before_u0000_is_a_text_like_any_other() -> None:
     assert decode(record(json.dumps({**GOOD, "text": "\\u0000"}).encode()), 10_000).text == "\\u0000"
 

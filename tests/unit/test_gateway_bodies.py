@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.http.jsonio import MAX_DEPTH, MAX_TEXT, loads_object
+from gateway.http.jsonio import MAX_DEPTH, MAX_PARTS, MAX_TEXT, loads_object
 from gateway.http.problems import ApiError
 from gateway.search.querying import parse_list, parse_search
 from gateway.writes.adding import parse_add
@@ -133,6 +133,17 @@ def test_json_within_the_bounds_is_read() -> None:
     depth = MAX_DEPTH - 1
     document = loads_object(b'{"a": ' + b"[" * depth + b"]" * depth + b', "b": "\\\\u0000"}')
     assert document["b"] == "\\u0000"
+
+
+@pytest.mark.parametrize(("part", "of"), [("{}", "[{}]"), ("1", "[{}]"), ('"{n}": 1', "{{{}}}")])
+def test_a_body_holds_so_many_values(part: str, of: str) -> None:
+    def body(count: int) -> bytes:
+        parts = ",".join(part.replace("{n}", str(number)) for number in range(count))
+        return f'{{"a": {of.format(parts)}}}'.encode()
+
+    assert loads_object(body(MAX_PARTS - 1))
+    with pytest.raises(ValueError, match="more than 50000 values"):
+        loads_object(body(MAX_PARTS))
 
 
 def test_a_text_has_an_end() -> None:

@@ -46,6 +46,13 @@ async def test_a_full_window_closes_at_once_by_bytes() -> None:
     assert [one.offset for one in (await window.batch()).records] == [0, 1]
 
 
+async def test_many_small_objects_make_a_record_weigh_more() -> None:
+    window = Flow().window(max_bytes=100_000, max_wait_ms=60_000)
+    for offset in range(3):
+        window.put(Record("t", 0, offset, 0.0, None, b"[%s]" % b",".join([b"{}"] * 150)))
+    assert [one.offset for one in (await window.batch()).records] == [0, 1]
+
+
 async def test_a_record_larger_than_the_window_travels_alone() -> None:
     window = Flow().window(max_bytes=1024, max_wait_ms=0)
     window.put(record(0, size=5_000))
@@ -70,7 +77,7 @@ async def test_a_backlog_does_not_wait_again() -> None:
     window = Flow().window(max_records=10, max_wait_ms=60_000)
     window.put(record(0))
     # Its time is long past when somebody asks.
-    window._records[0] = (asyncio.get_running_loop().time() - 61, window._records[0][1])
+    window._records[0] = (asyncio.get_running_loop().time() - 61, *window._records[0][1:])
     async with asyncio.timeout(30):
         assert len((await window.batch()).records) == 1
 
