@@ -132,10 +132,15 @@ class Database:
         with self._reading() as connection:
             return reads.current(connection, ids)
 
-    def to_project(self, ids: Iterable[UUID], base: str) -> tuple[dict[UUID, Memory], list[SearchCollection]]:
-        """:meth:`current`, and the collections of an index as they were known after these rows."""
+    def projected(self, ids: Iterable[UUID]) -> dict[UUID, Memory]:
+        """:meth:`current`, without the metadata: what the index is to follow."""
         with self._reading() as connection:
-            return reads.current(connection, ids), collections_of(connection, base)
+            return reads.projected(connection, ids)
+
+    def to_project(self, ids: Iterable[UUID], base: str) -> tuple[dict[UUID, Memory], list[SearchCollection]]:
+        """:meth:`projected`, and the collections of an index as they were known after these rows."""
+        with self._reading() as connection:
+            return reads.projected(connection, ids), collections_of(connection, base)
 
     def versions(self, ids: Iterable[UUID]) -> dict[UUID, int]:
         """The version of each of these memories, deleted ones too."""
@@ -145,7 +150,7 @@ class Database:
     def changed_between(
         self, after: datetime, until: datetime, last: UUID | None = None, limit: int = 1000
     ) -> list[Memory]:
-        """A page of the memories changed in ``(after, until]``, ordered by id, from behind ``last``."""
+        """A page of the memories changed in ``(after, until]``, by id, from behind ``last``; without metadata."""
         with self._connection() as connection:
             return reads.changed_between(connection, after, until, last, limit)
 

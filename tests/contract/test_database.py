@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -126,6 +127,17 @@ def test_what_was_accepted_and_never_arrived_is_claimed_once(database: Database)
     assert database.claim_accepted(later) == []
     [again] = database.claim_accepted(database.now())
     assert MemoryRequest.model_validate(again.payload) == lost.request
+
+
+def test_what_is_projected_is_the_row_without_its_metadata(database: Database) -> None:
+    before = database.now()
+    one = add(database, metadata={"a": "y" * 1_000})
+    [row] = database.current([one.id]).values()
+    assert row.metadata == {"a": "y" * 1_000}
+    without = replace(row, metadata={})
+    assert database.projected([one.id]) == {one.id: without}
+    assert database.to_project([one.id], "AgentMem")[0] == {one.id: without}
+    assert database.changed_between(before, database.now()) == [without]
 
 
 def test_changed_between_pages_through_recent_changes(database: Database) -> None:
