@@ -15,7 +15,7 @@ class FeedSettings(BaseModel):
 
     feeds_max: Live[int] = Field(1000, ge=1, description="Event streams at the same time at most.")
     feeds_project_share: Live[float] = Field(
-        0.25,
+        0.75,
         gt=0,
         le=1,
         description="The share of feeds_max, and of catch_ups_max, that one project may take (at least 1): "
