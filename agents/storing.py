@@ -182,7 +182,7 @@ def _log_dead_letter(rejected: Rejected) -> None:
 def _segments(entries: Sequence[Item | Rejected]) -> Iterator[list[Item] | Item | Rejected]:
     """The entries in order: every ``delete_all`` and every rejected record alone, what lies between together.
 
-    Large requests do not lie together, as their rows are held at once.
+    Requests that store much do not lie together: the rows of all that do are held at once.
     """
     segment: list[Item] = []
     stored = 0
