@@ -57,9 +57,11 @@ class ConsumerThread(AIOKafkaConsumerThread):
         self.committed: dict[TopicPartition, int] = {}
         #: Whether positions may lie behind records that nobody got: a fetch failed after it had moved them.
         self.lost_track = False
+        self._assignments = 0
 
     async def on_partitions_assigned(self, *arguments: Any) -> None:
         """Forget what was true of earlier assignments: each partition is read from its committed offset again."""
+        self._assignments += 1
         self.fetched.clear()
         self.committed.clear()
         self.lost_track = False
@@ -71,12 +73,22 @@ class ConsumerThread(AIOKafkaConsumerThread):
         states = {tp: assignment.state_value(tp) for tp in assignment.tps} if assignment else {}
         return {tp: state.position for tp, state in states.items() if state.has_valid_position}
 
-    async def _fetch_records(self, *arguments: Any, **options: Any) -> Mapping[TopicPartition, Any]:
+    async def _fetch_records(
+        self, consumer: AIOKafkaConsumer, *arguments: Any, **options: Any
+    ) -> Mapping[TopicPartition, Any]:
+        begun_in = self._assignments
         try:
-            records = await super()._fetch_records(*arguments, **options)
+            records = await super()._fetch_records(consumer, *arguments, **options)
         except BaseException:
             self.lost_track = True
             raise
+        if begun_in != self._assignments:
+            # Faust gave it up when the partitions were taken away, but it went on for up to a second: what it
+            # found belongs to the new assignment, and nobody takes it. It is to be found again.
+            for tp, found in records.items():
+                if found:
+                    consumer.seek(tp, found[0].offset)
+            return {}
         self.fetched |= {tp: found[-1].offset + 1 for tp, found in records.items() if found}
         return records
 
