@@ -14,7 +14,8 @@ from aiohttp.typedefs import Handler
 
 #: The scope of a route that takes any valid key.
 ANY: Final = "any"
-#: That of a route whose body says whether it reads or writes: its handler asks for the one that it needs.
+#: That of a route for which one of both scopes is enough. Where the body says whether it reads or writes, the
+#: handler asks for the one that it needs.
 EITHER: Final = "read or write"
 
 

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.auth.caller import CALLER
 from gateway.http.jsonio import json_response
-from gateway.http.routing import ANY, Route
+from gateway.http.routing import EITHER, Route
 from gateway.openapi.operation import Text, operation
 from gateway.services import SERVICES
 from gateway.shapes.health import Alive, Health, Ping
@@ -60,7 +60,7 @@ def _report(request: web.Request) -> Health:
 
 
 ROUTES: Final = [
-    Route("GET", "/v1/ping/", ping, ANY),
+    Route("GET", "/v1/ping/", ping, EITHER),
     Route("GET", "/health", health, None),
     Route("GET", "/health/live", live, None),
     Route("GET", "/health/ready", ready, None),
