@@ -48,9 +48,9 @@ async def test_a_fetch_that_fails_loses_track_until_the_next_assignment(monkeypa
     monkeypatch.setattr(base, "_fetch_records", fails)
     monkeypatch.setattr(base, "on_partitions_assigned", assigned)
     one = ConsumerThread.__new__(ConsumerThread)
-    one.fetched, one.committed, one.lost_track = {ONE: 3}, {ONE: 3}, False
+    one.fetched, one.committed, one.lost_track, one._assignments = {ONE: 3}, {ONE: 3}, False, 0
     with pytest.raises(ValueError, match="cannot be read"):
-        await one._fetch_records()
+        await one._fetch_records(None)
     assert one.lost_track
     await one.on_partitions_assigned(set(), 2)
     assert (one.fetched, one.committed, one.lost_track) == ({}, {}, False)
