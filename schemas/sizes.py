@@ -33,9 +33,11 @@ def stored_size(request: MemoryRequest) -> int:
 def oversize(request: MemoryRequest) -> str | None:
     """What is wrong with a request that would store too much."""
     # One memory takes little more than what the request brought, which has a bound of its own.
-    if request.messages is None or len(request.messages) == 1 or stored_size(request) <= MAX_STORED_BYTES:
+    if request.messages is None or len(request.messages) == 1:
+        return None
+    if (size := stored_size(request)) <= MAX_STORED_BYTES:
         return None
     return (
-        f"the request would store {stored_size(request)} bytes of the {MAX_STORED_BYTES} allowed: each of its "
+        f"the request would store {size} bytes of the {MAX_STORED_BYTES} allowed: each of its "
         f"{len(request.messages)} messages is stored with the ids and all the metadata"
     )

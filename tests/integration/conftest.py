@@ -34,9 +34,15 @@ def embedder(model_dir: Path) -> Embedder:
 
 
 @pytest.fixture
-def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
+def partitions() -> int:
+    """Of the topics of ``system``; a module may have fewer."""
+    return 6
+
+
+@pytest.fixture
+def system(stores: Mapping[str, str], tmp_path: Path, partitions: int) -> Iterator[System]:
     """A system without a worker: what is published before the first one starts is its first batch."""
-    with new_system(stores, tmp_path) as made:
+    with new_system(stores, tmp_path, partitions) as made:
         yield made
 
 

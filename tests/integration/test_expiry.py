@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +21,6 @@ from streams.producer import Producer
 from tests.harness.kafka import caught_up, publish, read_topic
 from tests.harness.observed import observe
 from tests.harness.system import System
-from tests.harness.systems import new_system
 from tests.harness.waiting import eventually
 from tests.harness.workload import message
 
@@ -33,9 +31,8 @@ NEVER = {"worker.delete_expired_after_h": "876000"}
 
 
 @pytest.fixture
-def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
-    with new_system(stores, tmp_path, partitions=2) as made:
-        yield made
+def partitions() -> int:
+    return 2
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -37,7 +36,6 @@ from tests.harness.databases import lock_waits
 from tests.harness.kafka import Message, caught_up, publish, read_topic
 from tests.harness.observed import observe
 from tests.harness.system import System
-from tests.harness.systems import new_system
 from tests.harness.waiting import eventually
 from tests.harness.webhooks import delivered
 from tests.harness.workload import message
@@ -48,9 +46,8 @@ SECRET = "zebra-in-pyjamas"
 
 
 @pytest.fixture
-def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
-    with new_system(stores, tmp_path, partitions=4) as made:
-        yield made
+def partitions() -> int:
+    return 4
 
 
 @pytest.fixture

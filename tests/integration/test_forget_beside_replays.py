@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -36,7 +35,6 @@ from tests.harness.items import item
 from tests.harness.kafka import caught_up, publish, read_topic
 from tests.harness.observed import observe
 from tests.harness.system import System
-from tests.harness.systems import new_system
 from tests.harness.waiting import eventually
 from tests.harness.workload import message
 
@@ -45,9 +43,8 @@ ALICE = Scope("default", "alice")
 
 
 @pytest.fixture
-def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
-    with new_system(stores, tmp_path, partitions=2) as made:
-        yield made
+def partitions() -> int:
+    return 2
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -24,16 +23,14 @@ from streams.lag import LagReader
 from streams.producer import Producer
 from tests.harness.kafka import read_topic
 from tests.harness.system import System
-from tests.harness.systems import new_system
 from tests.harness.waiting import eventually
 
 WITHIN_S = 180
 
 
 @pytest.fixture
-def system(stores: Mapping[str, str], tmp_path: Path) -> Iterator[System]:
-    with new_system(stores, tmp_path, partitions=1) as made:
-        yield made
+def partitions() -> int:
+    return 1
 
 
 def accept(database: Database, request_id: str, **fields: Any) -> None:
