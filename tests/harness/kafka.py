@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -34,7 +35,10 @@ Publish = Callable[[Iterable[Message]], Awaitable[None]]
 
 @asynccontextmanager
 async def publisher(system: System) -> AsyncIterator[Publish]:
-    """A producer as any other: it sends records in order, and returns when Kafka has them all."""
+    """A producer as any other: it sends records in order, and returns when Kafka has them all.
+
+    What Kafka acknowledges is noted in ``system.acknowledged``, whatever becomes of the rest.
+    """
     producer = AIOKafkaProducer(
         bootstrap_servers=system.kafka.bootstrap_servers,
         acks="all",
@@ -44,8 +48,11 @@ async def publisher(system: System) -> AsyncIterator[Publish]:
     )
 
     async def publish(messages: Iterable[Message]) -> None:
-        topic = system.topics.requests
-        sent = [await producer.send(topic, m.value, m.key, headers=list(m.headers)) for m in messages]
+        sent = []
+        for m in messages:
+            one = await producer.send(system.topics.requests, m.value, m.key, headers=list(m.headers))
+            one.add_done_callback(partial(system.acknowledged.note, m.key, m.value, m.headers))
+            sent.append(one)
         await asyncio.gather(*sent)
 
     try:

@@ -1,7 +1,7 @@
 """The oracle: what a system must look like once it has done all that lies in its request topic.
 
-What is expected follows from the request topic alone: a naive model applies its records one by one, leaving out
-those that carry the poison header.
+The request topic must hold every record that Kafka acknowledged. All else that is expected follows from the
+topic: a naive model applies its records one by one, leaving out those that carry the poison header.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ async def examine(
     assert await lag(system) == 0, "the group has not committed everything"
     seen = await observe(system)
     findings = Findings()
+    missing = system.acknowledged.missing(seen.requests)
+    findings.lost += [f"record {place} was acknowledged, and is not in the topic" for place in missing]
     model, poison = _model(seen.requests)
     if in_log_order:
         oracle_rows.check_rows(seen, model, findings)

@@ -13,6 +13,7 @@ from infra.postgres import PostgresSettings
 from infra.weaviate import WeaviateSettings
 from streams.settings import KafkaSettings
 from streams.topics import Topics
+from tests.harness.acknowledged import Acknowledged
 from tests.harness.workers import WorkerProcess
 
 #: The shortest that Kafka's default configuration allows: what a killed worker held is free that much later.
@@ -29,6 +30,8 @@ class System:
     model: Path
     folder: Path
     workers: list[WorkerProcess] = field(default_factory=list)
+    #: All that was published by way of the harness.
+    acknowledged: Acknowledged = field(default_factory=Acknowledged)
 
     @property
     def topics(self) -> Topics:

@@ -8,6 +8,8 @@ from random import Random
 
 import psycopg2
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from infra.onnx import Embedder
 from infra.weaviate import VectorIndex
@@ -77,3 +79,18 @@ async def test_each_damage_is_counted(system: System, embedder: Embedder) -> Non
     assert any(f"change of {rewritten}" in finding for finding in findings.wrong)
     with pytest.raises(AssertionError, match="lost"):
         findings.assert_none()
+
+    await _forget_records(system)
+    _, findings = await examine(system, embedder)
+    assert len([finding for finding in findings.lost if "was acknowledged" in finding]) == 2
+
+
+async def _forget_records(system: System) -> None:
+    """Kafka loses the first record of two partitions."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=system.kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        topic = system.topics.requests
+        await admin.delete_records({TopicPartition(topic, number): RecordsToDelete(1) for number in (0, 3)})
+    finally:
+        await admin.close()
