@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from time import monotonic
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 import psycopg2
@@ -22,6 +22,7 @@ from agents.maintenance.replay import Wanted, replay
 from agents.stages.announce import AnnounceStage
 from infra.postgres import Database
 from infra.postgres.forgetting import CHUNK
+from infra.weaviate.connection import make_client
 from infra.webhooks import new_secret
 from infra.webhooks.payload import payload
 from schemas.events import Event
@@ -87,6 +88,21 @@ def dump(system: System) -> str:
         return "\n".join(rows)
 
 
+def vectors(system: System, user: str) -> int:
+    """How many rows of the user have a vector, read past our own code."""
+    with connected(system) as cursor:
+        cursor.execute("SELECT count(*) FROM memories WHERE user_id = %s AND vector IS NOT NULL", [user])
+        [(count,)] = cursor.fetchall()
+        return int(count)
+
+
+async def objects(system: System) -> dict[UUID, bool]:
+    """All that Weaviate's own client finds in the collection, and whether it has a vector."""
+    async with make_client(system.weaviate) as client:
+        iterator = client.collections.use(system.weaviate.collection).iterator(include_vector=True)
+        return {UUID(str(one.uuid)): bool(one.vector) async for one in iterator}
+
+
 def pending_bodies(system: System) -> list[dict[str, Any]]:
     with connected(system) as cursor:
         cursor.execute("SELECT body FROM webhook_deliveries WHERE status = 'pending' ORDER BY id")
@@ -116,8 +132,8 @@ async def test_nothing_of_a_person_is_left(system: System, agentmem: Agentmem, d
         system,
         first,
         request("vector", text=SECRET, vector=vector()),
-        request("agent", text=SECRET, agent_id="x"),
-        request("bob", user_id="bob", text="bob likes tea"),
+        request("agent", text=SECRET, agent_id="x", vector=vector()),
+        request("bob", user_id="bob", text="bob likes tea", vector=vector()),
         request("short", text=SECRET, vector=[0.5]),
     )
     await send(
@@ -145,6 +161,9 @@ async def test_nothing_of_a_person_is_left(system: System, agentmem: Agentmem, d
         return all(database.forgetting.remaining(Scope("default", "alice")).values())
 
     await eventually(everywhere, WITHIN_S, "the webhooks' queue holds it too", system.logs)
+    assert vectors(system, "alice") > 0
+    theirs = {memory_id("default", "agent", 0), gone}
+    assert dict.fromkeys(theirs, True).items() <= (await objects(system)).items()
     planned = json.loads(agentmem("forget", "--user", "alice", "--dry-run", "--json").out)
     assert all(planned["rows"].values()), planned
     assert agentmem("forget", "--user", "alice").code == ExitCode.USAGE
@@ -156,6 +175,8 @@ async def test_nothing_of_a_person_is_left(system: System, agentmem: Agentmem, d
     assert all(report["kafka"].values())
 
     assert SECRET not in dump(system)
+    assert (vectors(system, "alice"), vectors(system, "bob")) == (0, 1)
+    assert await objects(system) == {kept: True}
     bodies = pending_bodies(system)
     assert SECRET not in json.dumps(bodies)
     assert "agentmem.memory.deleted" in {body["type"] for body in bodies}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -11,9 +12,10 @@ import orjson
 from agentmem.exit_codes import ExitCode
 from infra.onnx import Embedder
 from tests.acceptance.command import Agentmem, Result
-from tests.harness.kafka import caught_up, committed, has_members, lag, publish, read_topic
+from tests.harness.kafka import Message, caught_up, committed, has_members, lag, publish, read_topic
 from tests.harness.oracle import assert_consistent
 from tests.harness.system import System
+from tests.harness.waiting import eventually
 from tests.harness.workload import Workload, message, seed
 
 _WITHIN_S = 120
@@ -83,3 +85,58 @@ async def test_events_are_told_again_and_requests_read_again(system: System, emb
     await caught_up(system, _WITHIN_S)
     await assert_consistent(system, embedder)
     assert await again_worker.stop() == ExitCode.OK
+
+
+async def test_requests_are_read_again_from_a_moment_on(system: System) -> None:
+    """Partitions have requests of before it, of after it, of both or none."""
+
+    def adds(name: str, users: range) -> list[Message]:
+        return [
+            message({"request_id": f"{name}{user}", "op": "add", "user_id": f"u{user}", "text": f"{name} {user}"})
+            for user in users
+        ]
+
+    earlier, later = adds("earlier", range(20)), adds("later", range(3))
+    await publish(system, earlier)
+    times = [record.timestamp for record in await read_topic(system, system.topics.requests)]
+
+    async def is_past() -> bool:
+        # In the milliseconds that Kafka counts, it is after all of them.
+        return int(datetime.now(UTC).timestamp() * 1000) > round(max(times) * 1000)
+
+    await eventually(is_past, _WITHIN_S, "the clock has moved on")
+    moment = datetime.now(UTC).isoformat()
+    await publish(system, later)
+    worker = system.start_worker()
+    await caught_up(system, _WITHIN_S)
+    assert await worker.stop() == ExitCode.OK
+    await has_members(system, 0)
+    before = await read_topic(system, system.topics.events)
+    requests = await read_topic(system, system.topics.requests)
+
+    planned = await call(system, "replay", "requests", "--from", moment, "--dry-run", "--json")
+    partitions = orjson.loads(planned.out)["partitions"]
+    first = {
+        number: min(
+            (one.offset for one in requests if one.partition == number and b"later" in (one.value or b"")),
+            default=sum(one.partition == number for one in requests),
+        )
+        for number in range(6)
+    }
+    assert {one["partition"]: one["from"] for one in partitions} == first
+    assert await lag(system) == 0
+    done = await call(system, "replay", "requests", "--from", moment)
+    assert done.code == ExitCode.OK, done.err
+    assert await lag(system) == len(later)
+
+    again = system.start_worker()
+    await caught_up(system, _WITHIN_S)
+    assert await again.stop() == ExitCode.OK
+    seen = {(record.partition, record.offset) for record in before}
+    told = [
+        record
+        for record in await read_topic(system, system.topics.events)
+        if (record.partition, record.offset) not in seen
+    ]
+    assert {orjson.loads(record.value or b"")["request_id"] for record in told} == {f"later{n}" for n in range(3)}
+    assert {record.header("ce_id") for record in told} < {record.header("ce_id") for record in before}
