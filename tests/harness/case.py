@@ -61,7 +61,7 @@ class Case:
         stale: list[list[str]] = []
 
         async def consistent() -> bool:
-            _, findings = await examine(system, self.embedder)
+            _, findings = await examine(system, self.embedder, seed=self.seed)
             stale.append(findings.stale)
             self.counts["stale_at_first"] = len(stale[0])
             return not findings.stale
@@ -75,7 +75,7 @@ class Case:
         ``options`` are those of ``examine``.
         """
         await caught_up(system, within_s)
-        summary, findings = await examine(system, self.embedder, **options)
+        summary, findings = await examine(system, self.embedder, seed=self.seed, **options)
         self.note(summary, findings)
         findings.assert_none()
         return summary

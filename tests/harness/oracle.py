@@ -16,6 +16,7 @@ from tests.harness.findings import Findings
 from tests.harness.kafka import lag
 from tests.harness.observed import observe
 from tests.harness.oracle_index import check_index
+from tests.harness.oracle_search import check_searches
 from tests.harness.system import System
 from tests.harness.workload import POISON_HEADER
 from tests.unit.naive import NaiveModel
@@ -45,13 +46,14 @@ async def assert_consistent(system: System, embedder: Embedder) -> Summary:
 
 
 async def examine(
-    system: System, embedder: Embedder, *, in_log_order: bool = True, steady_clock: bool = True
+    system: System, embedder: Embedder, *, in_log_order: bool = True, steady_clock: bool = True, seed: int = 0
 ) -> tuple[Summary, Findings]:
     """How much there is, and what is wrong with it.
 
     ``in_log_order`` says that log order tells what must come out. Where requests of several partitions touch the
     same memories it does not, and only what the stores say of each other is compared. Without a ``steady_clock``
-    of Postgres the times in a history may go back, though its versions never do.
+    of Postgres the times in a history may go back, though its versions never do. ``seed`` says for which memories
+    a search is tried.
     """
     assert await lag(system) == 0, "the group has not committed everything"
     seen = await observe(system)
@@ -69,6 +71,7 @@ async def examine(
     oracle_events.check_events(seen, findings)
     oracle_events.check_dead_letters(seen, poison, findings)
     await check_index(system, seen, embedder, findings)
+    await check_searches(system.weaviate, seen.points.values(), seed, findings)
     set_aside = len({letter.source for letter in seen.dead_letters})
     summary = Summary(
         requests=len(seen.requests),

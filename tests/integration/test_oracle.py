@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from random import Random
+from uuid import UUID
 
 import psycopg2
 import pytest
@@ -12,11 +13,17 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from infra.onnx import Embedder
-from infra.weaviate import VectorIndex
+from infra.weaviate import Point, VectorIndex, WeaviateSettings
+from infra.weaviate.collection import _GRAPH
+from schemas.models import ModelIdentity
+from schemas.scope import Scope
+from schemas.vectors import unit_vector
 from streams.producer import Producer, acknowledged
+from tests.harness.findings import Findings
 from tests.harness.kafka import caught_up, publish
 from tests.harness.observed import observe
 from tests.harness.oracle import examine
+from tests.harness.oracle_search import SAMPLE, check_searches
 from tests.harness.system import System
 from tests.harness.workload import Workload, seed
 
@@ -51,6 +58,9 @@ async def test_each_damage_is_counted(system: System, embedder: Embedder) -> Non
     swapped = {one: seen.points[other].vector, other: seen.points[one].vector}
     await index.upsert([replace(seen.points[id], vector=vector) for id, vector in swapped.items()])
     await index.close()
+    searched = Findings()
+    await check_searches(system.weaviate, list(seen.points.values())[:SAMPLE], 0, searched)
+    assert {finding.split()[-1] for finding in searched.stale} == {str(id) for id in (unindexed, one, other)}
     strange = [
         (name, b"0") if name.endswith("errors.offset") else (name, value) for name, value in letter.record.headers
     ]
@@ -83,6 +93,30 @@ async def test_each_damage_is_counted(system: System, embedder: Embedder) -> Non
     await _forget_records(system)
     _, findings = await examine(system, embedder)
     assert len([finding for finding in findings.lost if "was acknowledged" in finding]) == 2
+
+
+async def test_a_memory_that_no_way_leads_to_is_found_by_its_id_alone(
+    weaviate_settings: WeaviateSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph with hardly any edges: compared one by one all are found, through the graph many are not."""
+    for name in ("ef_construction", "max_connections", "dynamic_ef_min", "dynamic_ef_max"):
+        monkeypatch.setitem(_GRAPH, name, 4)
+    draw, everyone = Random(seed()), Scope("default", user_id="user")
+    points = [
+        Point(UUID(int=draw.getrandbits(128)), 1, everyone, unit_vector([draw.gauss(0, 1) for _ in range(64)]))
+        for _ in range(1_500)
+    ]
+    index = VectorIndex(weaviate_settings)
+    await index.open()
+    try:
+        await index.ensure(ModelIdentity("model", "main", "fp32", 64))
+        await index.upsert(points)
+        assert await index.unsearchable(points) == []
+    finally:
+        await index.close()
+    findings = Findings()
+    await check_searches(weaviate_settings, points, 0, findings)
+    assert findings.stale
 
 
 async def _forget_records(system: System) -> None:
