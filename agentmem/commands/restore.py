@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Drop what the database holds, if it holds anything.")
 @click.option("--no-rebuild", is_flag=True, help="Leave the search index as it is.")
-@click.option("--dry-run", is_flag=True, help="Only check the backup, and show what it holds.")
+@click.option("--dry-run", is_flag=True, help="Only check that it could be restored, and say what would be.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @pass_invocation
 def restore(
@@ -51,17 +51,19 @@ def restore(
 
     settings = invocation.client_settings()
     manifest = backups.read(folder)
+    tools = backups.tools(settings.postgres)
+    if members := running.run(read_group(settings.kafka)).members:
+        raise CommandError(f"the group {settings.kafka.group} has {members} members: stop all workers first")
+    replaced = backups.check(manifest, tools, replace=replace)
+    memories = f"{manifest.postgres.rows.get('memories', 0)} memories of {manifest.created_at}"
     if dry_run:
         if as_json:
             show_json(manifest.model_dump(mode="json"))
         else:
-            click.echo(f"{folder}: of {manifest.created_at}, {manifest.postgres.rows.get('memories', 0)} memories")
+            instead = f", in place of {held}" if (held := replaced.get("memories")) else ""
+            click.echo(f"would restore {memories}{instead}")
         return
-    tools = backups.tools(settings.postgres)
     running.run(ensure_topics(settings.kafka))
-    if members := running.run(read_group(settings.kafka)).members:
-        raise CommandError(f"the group {settings.kafka.group} has {members} members: stop all workers first")
-    replaced = backups.check(manifest, tools, replace=replace)
     # First the group: killed in between, the workers read again what the database has. The other way round they
     # would skip what it lacks.
     offsets = running.run(backups.restore_position(settings.kafka, manifest))
@@ -74,7 +76,7 @@ def restore(
         places = {str(one): at for one, at in offsets.items()}
         show_json({"rows": manifest.postgres.rows, "offsets": places, "unknown_collections": unknown})
     else:
-        click.echo(f"restored {manifest.postgres.rows.get('memories', 0)} memories of {manifest.created_at}")
+        click.echo(f"restored {memories}")
     if unknown:
         note(f"the restored database knows nothing of {', '.join(unknown)}: delete what nobody uses in Weaviate")
     if refused:

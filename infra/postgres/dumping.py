@@ -36,6 +36,11 @@ _STRANGERS: Final = text(
 _MAJOR: Final = text("SELECT current_setting('server_version_num')::int / 10000")
 _REVISION: Final = text("SELECT version_num FROM alembic_version")
 _SCHEMA: Final = text("SELECT quote_ident(current_schema())")
+#: A program outlives the command that started it, if that is killed: with its locks, and what it may still commit.
+_END_LEFT_OVER: Final = text(
+    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND usename = current_user AND application_name = :program"
+)
 _BYPASSES: Final = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
 
 
@@ -111,6 +116,8 @@ class Tools:
     def restore(self, file: Path, dumped: Dumped) -> None:
         """Make the tables as they were, in place of what there is, fill them, and migrate them to this version."""
         with _engine(self._settings) as engine:
+            with translated(), engine.connect() as connection:
+                connection.execute(_END_LEFT_OVER, {"program": _called("pg_restore")})
             if status(self._settings).applied:
                 downgrade(self._settings)
             upgrade(self._settings, dumped.revision)
@@ -124,6 +131,7 @@ class Tools:
 
     def _run(self, program: str, *arguments: str) -> None:
         address, password = without_password(self._settings.dsn.get_secret_value())
+        address = make_url(address).update_query_dict({"application_name": _called(program)}).render_as_string()
         done = subprocess.run(  # noqa: S603
             [self._folder / program, f"--dbname={address}", "--no-password", *arguments],
             env=os.environ | password,
@@ -133,6 +141,11 @@ class Tools:
         )
         if done.returncode:
             raise MisconfiguredError(f"{program} failed: {done.stderr.strip()}")
+
+
+def _called(program: str) -> str:
+    """The name of its sessions in Postgres."""
+    return f"agentmem-{program}"
 
 
 def without_password(dsn: str) -> tuple[str, dict[str, str]]:
