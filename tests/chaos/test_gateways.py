@@ -46,17 +46,17 @@ async def test_a_gateway_dies_while_callers_wait(system: System, case: Case) -> 
         await ensure_topics(system.kafka)
     assert await _count(system) == number, "what could not be published was published: the case shows nothing"
 
-    await gateway.start()
-    worker = system.start_worker({"worker.republish_after_s": "3"})
-    retried = [f"{kind}-{n}" for kind in ("accepted", "published") for n in range(0, number, 2)]
-    answers = await asyncio.gather(*(_add(gateway, name) for name in retried))
-    assert all(len(answer["results"]) == 1 for answer in answers)
-
     async def done() -> bool:
         outcomes = (await observe(system)).outcomes.values()
         return [outcome.status for outcome in outcomes] == [RequestStatus.SUCCEEDED] * 2 * number
 
-    await eventually(done, 120, "what was accepted is applied", system.logs)
+    with case.recovering():
+        await gateway.start()
+        worker = system.start_worker({"worker.republish_after_s": "3"})
+        retried = [f"{kind}-{n}" for kind in ("accepted", "published") for n in range(0, number, 2)]
+        answers = await asyncio.gather(*(_add(gateway, name) for name in retried))
+        assert all(len(answer["results"]) == 1 for answer in answers)
+        await eventually(done, 120, "what was accepted is applied", system.logs)
     await case.judge(system)
     texts = sorted(row.text for row in (await observe(system)).rows.values())
     assert texts == sorted(f"{kind}-{n}" for kind in ("accepted", "published") for n in range(number))
@@ -75,7 +75,8 @@ async def test_a_subscriber_drops_and_resumes(system: System, case: Case) -> Non
         for _ in range(case.scaled(3, 1)):
             await asyncio.sleep(case.random.uniform(2, 5))
             gateway.process.kill()
-            await gateway.start()
+            with case.recovering():
+                await gateway.start()
     await caught_up(system, 120)
     told = await read_topic(system, system.topics.events)
     wanted: dict[bytes | None, dict[str | None, None]] = {}

@@ -26,7 +26,8 @@ async def test_a_store_killed_while_nothing_is_to_be_done(
     await port.has_problem(store.capitalize())
     assert (await port.get("/health/live"))[0] == 200
     await breakable.start(store)
-    await port.becomes_ready()
+    with case.recovering():
+        await port.becomes_ready()
     await publish(system, case.work().messages(case.scaled(500, 100)))
     await case.judge(system)
     await stop_cleanly(worker)

@@ -129,7 +129,8 @@ async def test_a_rebuild_killed_twice_while_all_goes_on(system: System, case: Ca
             # At an arbitrary moment of it there are two collections, and searches find everything.
             assert len(await known(database, system)) == 2
             await killed_while(system, database, switched)
-            done = await asyncio.to_thread(command, "rebuild", "--keep", "3", "--json")
+            with case.recovering():
+                done = await asyncio.to_thread(command, "rebuild", "--keep", "3", "--json")
         assert done.code == ExitCode.OK, (done.out, done.err)
         before = searches.answered
         await eventually(_more(searches, before + 20), _WITHIN_S, "searches go on")
@@ -162,7 +163,8 @@ async def test_a_rebuild_killed_when_it_was_as_good_as_done_only_clears_up(
     assert built != system.weaviate.collection
     command = Agentmem(system.folder, system.environment())
 
-    done = await asyncio.to_thread(command, "rebuild", "--keep", "0", "--json")
+    with case.recovering():
+        done = await asyncio.to_thread(command, "rebuild", "--keep", "0", "--json")
 
     assert done.code == ExitCode.OK, (done.out, done.err)
     told = orjson.loads(done.out)
@@ -188,8 +190,9 @@ async def test_a_worker_that_sleeps_through_a_rebuild_loses_nothing(system: Syst
     done = await asyncio.to_thread(command, "rebuild", "--keep", "0", "--json")
 
     assert done.code == ExitCode.OK, (done.out, done.err)
-    sleeper.signal(signal.SIGCONT)
-    await caught_up(system, _WITHIN_S)
+    with case.recovering():
+        sleeper.signal(signal.SIGCONT)
+        await caught_up(system, _WITHIN_S)
     await _all_is_there(system, case, command, orjson.loads(done.out)["collection"])
     await stop_cleanly(sleeper)
 

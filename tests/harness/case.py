@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -36,8 +39,6 @@ class Case:
 
     async def recovers(self, system: System, within_s: float = 120) -> None:
         """Called when a fault has ended: wait until every partition with work moves again, and note how long."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         before: Offsets | None = None
 
         async def moved() -> bool:
@@ -50,14 +51,20 @@ class Case:
                 if before.lag(partition)
             )
 
-        await eventually(moved, within_s, "all partitions move again", system.logs)
-        self.counts["recovery_s"] = max(loop.time() - began, self.counts.get("recovery_s", 0.0))
+        with self.recovering():
+            await eventually(moved, within_s, "all partitions move again", system.logs)
+
+    @contextmanager
+    def recovering(self) -> Iterator[None]:
+        """From the end of a fault to the moment when what it hit works again: note how long it took at most."""
+        began = time.monotonic()
+        yield
+        self.counts["recovery_s"] = max(time.monotonic() - began, self.counts.get("recovery_s", 0.0))
 
     async def becomes_consistent(self, system: System, within_s: float) -> None:
         """For what is mended later, within a bound: wait for it, and note how much was stale, and for how long."""
         await caught_up(system, 300)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = time.monotonic()
         stale: list[list[str]] = []
 
         async def consistent() -> bool:
@@ -67,7 +74,7 @@ class Case:
             return not findings.stale
 
         await eventually(consistent, within_s, "the index is mended", lambda: "\n".join(stale[-1]))
-        self.counts["mended_s"] = loop.time() - began
+        self.counts["mended_s"] = time.monotonic() - began
 
     async def judge(self, system: System, within_s: float = 300, **options: bool) -> Summary:
         """Wait until all is done, count what is wrong, and fail unless that is nothing.
