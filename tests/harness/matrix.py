@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +33,13 @@ COLUMNS: Final = {
     "seed": "seed",
     "result": "result",
 }
+#: What some cases say beside, for a line of its own under the table.
+_ASIDES: Final = {
+    "stale_at_first": "stale at first",
+    "mended_s": "seconds until it was mended",
+    "held_s": "seconds held up",
+}
+_began: Final = time.monotonic()
 _lines: dict[str, dict[str, Any]] = {}
 
 
@@ -102,6 +111,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             cell.rjust(w) if n else cell.ljust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
         terminalreporter.write_line("  ".join(cells).rstrip())
+    for line in asides(_lines):
+        terminalreporter.write_line(line)
+    terminalreporter.write_line(total(_lines, time.monotonic() - _began))
     terminalreporter.write_line("One again: make chaos CASE=case ARGS='--seed seed'")
     if config.getoption("--matrix"):
         _write(keep=bool(config.getoption("--only")))
@@ -114,9 +126,31 @@ def cell(value: object) -> str:
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
+def asides(cases: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What cases say that has no column."""
+    told = {
+        name: [f"{words} {cell(line[one])}" for one, words in _ASIDES.items() if one in line]
+        for name, line in sorted(cases.items())
+    }
+    return [f"{name}: {', '.join(words)}" for name, words in told.items() if words]
+
+
+def total(cases: Mapping[str, Mapping[str, Any]], run_s: float | None) -> str:
+    """How many cases there are, and how long they and the run of all took; some run side by side."""
+    passed = sum(line.get("result") == "passed" for line in cases.values())
+    took = sum(line.get("seconds", 0) for line in cases.values())
+    run = "" if run_s is None else f"; the whole run took {run_s / 60:.0f} minutes"
+    return f"{len(cases)} cases, {passed} of them passed, {took} s in all{run}."
+
+
 def _write(*, keep: bool) -> None:
-    """Write the results as JSON; those of other cases stay when only some were run."""
-    cases = json.loads(RESULTS.read_text())["cases"] if keep and RESULTS.exists() else {}
+    """Write the results as JSON; when only some were run, those of other cases stay, and how long all took."""
+    before = json.loads(RESULTS.read_text()) if keep and RESULTS.exists() else {"cases": {}}
     RESULTS.parent.mkdir(mode=0o700, exist_ok=True)
-    document = {"command": "make chaos", "cores": os.cpu_count(), "cases": dict(sorted((cases | _lines).items()))}
+    document = {
+        "command": "make chaos",
+        "cores": os.cpu_count(),
+        "run_s": before.get("run_s") if keep else time.monotonic() - _began,
+        "cases": dict(sorted((before["cases"] | _lines).items())),
+    }
     RESULTS.write_text(json.dumps(document, indent=2) + "\n")

@@ -7,14 +7,14 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from tests.harness.matrix import COLUMNS, RESULTS, cell
+from tests.harness.matrix import COLUMNS, RESULTS, asides, cell, total
 
 PAGE: Final = Path("docs/reliability.md")
 _TABLE: Final = re.compile(r"(<!-- measured -->\n).*?(<!-- end of measured -->)", re.DOTALL)
 
 
 def table(document: dict[str, Any]) -> str:
-    """The results as a Markdown table."""
+    """The results as a Markdown table, and what is said under it."""
     lines = [
         f"Measured by `{document['command']}` on {document['cores']} cores:",
         "",
@@ -23,6 +23,9 @@ def table(document: dict[str, Any]) -> str:
     ]
     for line in document["cases"].values():
         lines.append(f"| {' | '.join(cell(line.get(name)) for name in COLUMNS)} |")
+    if said := asides(document["cases"]):
+        lines += ["", *(f"- {line}" for line in said)]
+    lines += ["", total(document["cases"], document.get("run_s"))]
     return "\n".join(lines) + "\n"
 
 

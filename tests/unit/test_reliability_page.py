@@ -20,7 +20,13 @@ def test_every_case_has_its_promise(repository: Path) -> None:
 
 
 def test_the_table_shows_what_was_measured() -> None:
-    line = {"case": "poison-1", "requests": 5000, "lost": 0, "recovery_s": 1.25, "seed": 7, "result": "passed"}
-    written = table({"command": "make chaos", "cores": 2, "cases": {"poison-1": line}})
+    poison = {"case": "poison-1", "requests": 5000, "lost": 0, "recovery_s": 1.25, "seed": 7, "result": "passed"}
+    killed = {"case": "weaviate-killed", "stale": 0, "stale_at_first": 3, "mended_s": 12.34, "result": "failed"}
+    cases = {"poison-1": poison | {"seconds": 20}, "weaviate-killed": killed | {"seconds": 340}}
+    written = table({"command": "make chaos", "cores": 2, "run_s": 300.0, "cases": cases})
     assert "`make chaos` on 2 cores" in written
-    assert "| poison-1 | 5000 | 0 |  |  |  |  | 1.2 |  | 7 | passed |" in written
+    assert "| poison-1 | 5000 | 0 |  |  |  |  | 1.2 | 20 | 7 | passed |" in written
+    assert written.endswith(
+        "\n\n- weaviate-killed: stale at first 3, seconds until it was mended 12.3\n"
+        "\n2 cases, 1 of them passed, 360 s in all; the whole run took 5 minutes.\n"
+    )
