@@ -18,7 +18,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """As ``asyncio.run``, but Ctrl-C cancels ``work`` between two steps of the event loop.
 
     ``asyncio.run`` cancels it in the midst of one, which may then fail and be told of as an error. Raises
-    ``KeyboardInterrupt`` when ``work`` lets the cancellation pass; a second Ctrl-C ends it at once.
+    ``KeyboardInterrupt`` when ``work`` lets the cancellation pass; a second Ctrl-C ends it at once, in the midst
+    of a step, too.
     """
     return _run(work, [signal.SIGINT], patient=False)
 
@@ -40,21 +41,26 @@ def _run(work: Coroutine[Any, Any, T], signals: Sequence[signal.Signals], *, pat
     async def main() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.create_task(work)
 
-        def end() -> None:
+        def end(*_: object) -> None:
             nonlocal asked
-            if not asked:
+            if not asked and not task.done():
                 asked = True
-                task.cancel()
-            if not patient:
-                loop.remove_signal_handler(signal.SIGINT)
+                loop.call_soon_threadsafe(task.cancel)
+            elif not patient:
+                raise KeyboardInterrupt
 
+        # Not the loop's handlers: a loop that stands in a step never comes to them.
         for number in signals:
-            loop.add_signal_handler(number, end)
+            signal.signal(number, end)
         return await task
 
+    before = {number: signal.getsignal(number) for number in signals}
     try:
         return asyncio.run(main())
     except asyncio.CancelledError:
         if asked:
             raise KeyboardInterrupt from None
         raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -24,6 +24,9 @@ def migrate(ctx: click.Context, as_json: bool) -> None:
       agentmem migrate status
       agentmem migrate down 0004 --dry-run
     """
+    from infra.postgres.interrupting import make_queries_interruptible
+
+    make_queries_interruptible()  # a migration may take long, and waits for another one
     if ctx.invoked_subcommand is None:
         ctx.invoke(up, as_json=as_json, dry_run=False)
 

@@ -91,20 +91,14 @@ class Searcher:
 
     async def _nearest(self, query: Query, vector: Vector) -> list[Found] | None:
         """Look through the nearest, ever deeper; None when the index serves no more and hits are missing."""
-        live: dict[UUID, Memory] = {}
-        looked_up: set[UUID] = set()
         depth = query.top_k + _MARGIN
         while True:
             hits = await self._rank(query, vector, depth)
-            scores = _good(query, hits)
-            new = [id for id in scores if id not in looked_up]
-            live |= await self._hydrate(query, new)
-            looked_up.update(new)
-            found = [Found(live[id], score) for id, score in scores.items() if id in live]
-            if len(found) >= query.top_k or len(hits) < depth or len(scores) < len(hits):
+            found = await self._found(query, hits)
+            if len(found) == query.top_k or len(hits) < depth or not _good(query, hits[-1:]):
                 if query.where is None:
-                    SEARCH_STALE_HITS.inc(len(looked_up) - len(live))
-                return found[: query.top_k]
+                    SEARCH_STALE_HITS.inc(_passed_over(query, hits, found))
+                return found
             if depth == _DEPTH_MAX:
                 return None
             depth = min(depth * _GROWTH, _DEPTH_MAX)
@@ -121,8 +115,7 @@ class Searcher:
 
     async def _found(self, query: Query, hits: list[Hit]) -> list[Found]:
         scores = _good(query, hits)
-        live = await self._hydrate(query, list(scores))
-        return [Found(live[id], score) for id, score in scores.items() if id in live]
+        return [Found(memory, scores[memory.id]) for memory in await self._hydrate(query, list(scores))]
 
     async def _rank(self, query: Query, vector: Vector, limit: int, ids: list[UUID] | None = None) -> list[Hit]:
         with SEARCH_SECONDS.labels("rank").time():
@@ -134,14 +127,21 @@ class Searcher:
                 self._database.browsing.matching_ids, query.scope, query.where, query.show_expired, limit, after
             )
 
-    async def _hydrate(self, query: Query, ids: list[UUID]) -> dict[UUID, Memory]:
+    async def _hydrate(self, query: Query, ids: list[UUID]) -> list[Memory]:
+        """Those that are served, as many as are wanted: what else was looked at is not read."""
         if not ids:
-            return {}
+            return []
+        first_matching = self._database.browsing.first_matching
         with SEARCH_SECONDS.labels("hydrate").time():
-            return await self._call(
-                self._database.browsing.matching, query.scope, query.where, query.show_expired, ids
-            )
+            return await self._call(first_matching, query.scope, query.where, query.show_expired, ids, query.top_k)
 
 
 def _good(query: Query, hits: list[Hit]) -> dict[UUID, float]:
     return {hit.id: score for hit in hits if (score := score_of(hit.score)) >= query.threshold}
+
+
+def _passed_over(query: Query, hits: list[Hit], found: list[Found]) -> int:
+    """How many hits were looked at in vain."""
+    ids = list(_good(query, hits))
+    looked_at = ids.index(found[-1].memory.id) + 1 if len(found) == query.top_k else len(ids)
+    return looked_at - len(found)

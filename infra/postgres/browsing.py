@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, literal, select, union_all
+from sqlalchemy import Select, TableValuedAlias, Uuid, column, func, literal, select, union_all
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from infra.postgres.bounded import bounded, shown
 from infra.postgres.engine import Connect
@@ -56,14 +57,24 @@ class Browsing:
             row = connection.execute(statement).one_or_none()
             return None if row is None else memory_of(row)
 
-    def matching(
-        self, scope: Scope, where: Filter | None, show_expired: bool, ids: Collection[UUID]
-    ) -> dict[UUID, Memory]:
-        """Those of these memories that are live and of the scope, and that the filter holds for: ``bounded``."""
+    def first_matching(
+        self, scope: Scope, where: Filter | None, show_expired: bool, ids: Sequence[UUID], limit: int
+    ) -> list[Memory]:
+        """Those of these memories that are live and of the scope, and that the filter holds for: ``bounded``.
+
+        The first ``limit`` of them, in the order of ``ids``.
+        """
         conditions = served(scope.project, show_expired, scope=scope, where=where)
-        statement = select(*shown(memories)).where(memories.c.id.in_(list(ids)), *conditions)
+        ranked = _ranked(ids)
+        statement = (
+            select(*shown(memories))
+            .join(ranked, ranked.c.id == memories.c.id)
+            .where(*conditions)
+            .order_by(ranked.c.place)
+            .limit(limit)
+        )
         with self._connect(scope.project) as connection:
-            return {row.id: memory_of(row) for row in bounded(connection, statement)}
+            return [memory_of(row) for row in bounded(connection, statement)]
 
     def matching_ids(
         self, scope: Scope, where: Filter | None, show_expired: bool, limit: int, after: UUID | None = None
@@ -133,3 +144,9 @@ class Browsing:
             .where(*served(project, False), name.is_not(None))
             .group_by(name)
         )
+
+
+def _ranked(ids: Sequence[UUID]) -> TableValuedAlias:
+    """The ids as rows, each with its place."""
+    values = func.unnest(literal(list(ids), ARRAY(Uuid)))
+    return values.table_valued(column("id", Uuid), with_ordinality="place", name="ranked").render_derived()

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from infra.postgres.engine import lift_limits, make_engine
+from infra.postgres.engine import lift_statement_limit, make_engine
 from infra.postgres.errors import translated
 from infra.postgres.roles import prepare_gateway_role
 from infra.postgres.settings import PostgresSettings
@@ -40,13 +40,18 @@ def _revisions() -> list[str]:
     return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
 
 
+def lock(connection: Connection) -> None:
+    """Wait until nobody else migrates, and let nobody until the transaction ends."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
 def _run(settings: PostgresSettings, direction: str, target: str) -> tuple[str | None, str | None]:
     engine = make_engine(settings, "agentmem-migrate")
     config = _config()
     try:
         with translated(), engine.begin() as connection:
-            lift_limits(connection)  # an index of a large table takes its time, and so does another migration
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            lift_statement_limit(connection)  # an index of a large table takes its time, as does another migration
+            lock(connection)
             # But whoever waits for a table makes all wait that come after.
             connection.execute(_FOR_A_TABLE)
             before = _revision(connection)

@@ -22,7 +22,8 @@ class OpenConnections:
     def __init__(self, engine: Engine) -> None:
         self._connections: WeakSet[Any] = WeakSet()
         self._lock = threading.Lock()
-        event.listen(engine, "connect", self._add)
+        # First of all: what else is done with a new connection asks the server already.
+        event.listen(engine, "connect", self._add, insert=True)
 
     def hang_up(self) -> None:
         """Whoever waits for an answer gets an error; the server ends what it does for a connection that is gone.

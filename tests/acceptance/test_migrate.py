@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 
 from agentmem.exit_codes import ExitCode
 from infra.postgres import PostgresSettings
-from infra.postgres.migrate import status
-from tests.acceptance.command import Agentmem
+from infra.postgres.engine import make_engine
+from infra.postgres.migrate import lock, status
+from tests.acceptance.command import TIMEOUT_S, Agentmem
+from tests.harness.databases import lock_waits
 from tests.harness.next_schema import REVISION, expand
 
 
@@ -45,3 +49,21 @@ def test_the_schema_of_a_later_version_is_shown_and_left_alone(
     assert (shown.code, json.loads(shown.out)["newer"]) == (ExitCode.OK, True)
     assert command("migrate").code == ExitCode.OK
     assert status(postgres_settings).revision == REVISION
+
+
+def test_one_that_waits_for_another_is_interrupted(
+    agentmem: Agentmem, postgres_settings: PostgresSettings
+) -> None:
+    dsn = postgres_settings.dsn.get_secret_value()
+    command = agentmem.with_environment(AGENTMEM_POSTGRES_DSN=dsn)
+    engine = make_engine(postgres_settings)
+    with engine.begin() as connection:
+        lock(connection)
+        with command.running("migrate") as running:
+            deadline = time.monotonic() + TIMEOUT_S
+            while "advisory" not in lock_waits(dsn):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            running.process.send_signal(signal.SIGINT)
+            assert running.process.wait(TIMEOUT_S) == ExitCode.INTERRUPTED
+    engine.dispose()

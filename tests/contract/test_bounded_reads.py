@@ -23,10 +23,10 @@ def test_no_read_has_more_than_fits(database: Database, field: str) -> None:
     with pytest.raises(TooLargeError):
         database.list_memories(_ALICE, limit=100)
     with pytest.raises(TooLargeError):
-        database.browsing.matching(_ALICE, None, False, ids)
+        database.browsing.first_matching(_ALICE, None, False, ids, len(ids))
     total, first = database.list_memories(_ALICE, limit=_ROWS - 1)
     _, rest = database.list_memories(_ALICE, limit=100, offset=_ROWS - 1)
     assert total == len(ids)
     assert [memory.id for memory in [*first, *rest]] == ids[::-1]
-    few = database.browsing.matching(_ALICE, None, False, ids[:-2])
-    assert few.keys() == set(ids[:-2])
+    few = database.browsing.first_matching(_ALICE, None, False, ids, _ROWS - 1)
+    assert [memory.id for memory in few] == ids[: _ROWS - 1]

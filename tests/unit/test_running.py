@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,27 @@ def test_a_second_interrupt_does_not_wait_for_the_cleaning_up() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run(work())
+
+
+def test_a_second_interrupt_ends_a_step_that_stands_still() -> None:
+    """As one that prints to a pipe that nobody reads."""
+    reading, writing = os.pipe()
+
+    async def work() -> None:
+        interrupt()
+        threading.Timer(0.1, interrupt).start()
+        os.read(reading, 1)
+
+    # What a run that cannot be ended would wait for.
+    late = threading.Timer(30, os.write, (writing, b"!"))
+    late.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(work())
+    assert late.is_alive(), "it was ended by what it waited for"
+    late.cancel()
+    late.join()
+    os.close(reading)
+    os.close(writing)
 
 
 def test_what_was_cancelled_by_nobody_outside_is_no_interrupt() -> None:
