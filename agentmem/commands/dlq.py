@@ -104,7 +104,8 @@ def replay(
     applied meanwhile changes nothing. A request that had failed for good is opened again, which the audit
     records; should it fail again, it is a new dead letter. What would be set aside again (no valid
     request, or an id that stands for another request) is refused: change it with --patch or --edit. So
-    is a request of memories that were forgotten since.
+    is a request of memories that were forgotten since. Each is told of when it is done: interrupted, start
+    it again for the others.
     """
     from agentmem.dead_letters.editing import edited, patched
     from agentmem.dead_letters.operations import replay_all
@@ -118,9 +119,15 @@ def replay(
             return edited(letter)
         return None if patch is None else patched(letter, patch)
 
-    results = running.run(replay_all(invocation.client_settings(), selection, letters, change, dry_run))
-    _report_replay(results, dry_run, as_json)
-    if any(one.refused for one in results):
+    refused = 0
+
+    def tell(one: Replayed) -> None:
+        nonlocal refused
+        refused += one.refused is not None
+        _show_replayed(one, dry_run, as_json)
+
+    running.run(replay_all(invocation.client_settings(), selection, letters, change, dry_run, tell))
+    if refused:
         sys.exit(ExitCode.FAILED)
 
 
@@ -149,11 +156,14 @@ def drop(
     from agentmem.output import show_json
 
     _check(letters, selection)
-    for dropped in running.run(drop_all(invocation.client_settings(), selection, letters, note, dry_run)):
+
+    def tell(dropped: dict[str, Any]) -> None:
         if as_json:
             show_json(dropped)
         else:
             click.echo(f"{dropped['id']}: {'would be dropped' if dry_run else 'dropped'}")
+
+    running.run(drop_all(invocation.client_settings(), selection, letters, note, dry_run, tell))
 
 
 def _check(letters: Sequence[tuple[int, int]], selection: Selection) -> None:
@@ -161,22 +171,14 @@ def _check(letters: Sequence[tuple[int, int]], selection: Selection) -> None:
         raise click.UsageError("name dead letters by their IDs, or select them by --reason, --since and so on")
 
 
-def _report_replay(results: Sequence[Replayed], dry_run: bool, as_json: bool) -> None:
+def _show_replayed(one: Replayed, dry_run: bool, as_json: bool) -> None:
     from agentmem.output import show_json, visible
 
-    for one in results:
-        if as_json:
-            state = "refused" if one.refused else "planned" if dry_run else "replayed"
-            show_json(
-                {
-                    "id": one.id,
-                    "request_id": one.request_id,
-                    "state": state,
-                    "reopened": one.reopened,
-                    "refused": one.refused,
-                }
-            )
-            continue
-        done = "would be replayed" if dry_run else "replayed"
-        why = f"not replayed: {one.refused}" if one.refused else done + (", opened again" * one.reopened)
-        click.echo(f"{one.id}: {visible(why)}")
+    if as_json:
+        state = "refused" if one.refused else "planned" if dry_run else "replayed"
+        document = {"id": one.id, "request_id": one.request_id, "state": state}
+        show_json(document | {"reopened": one.reopened, "refused": one.refused})
+        return
+    done = "would be replayed" if dry_run else "replayed"
+    why = f"not replayed: {one.refused}" if one.refused else done + (", opened again" * one.reopened)
+    click.echo(f"{one.id}: {visible(why)}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, closing
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from typing import Any
 
 from agentmem.actor import actor
@@ -47,37 +48,45 @@ async def replay_all(
     ids: Ids,
     change: Callable[[DeadLetter], bytes | None],
     dry_run: bool,
-) -> list[Replayed]:
-    """Replay them, each with the value that ``change`` gives it (None: its own)."""
-    results = []
+    tell: Callable[[Replayed], None],
+) -> None:
+    """Replay them, each with the value that ``change`` gives it (None: its own), and ``tell`` of each at once."""
     async with Producer(settings.kafka) as producer, _chosen(settings, selection, ids) as (database, found):
         topic, most = Topics.of(settings.kafka).requests, settings.kafka.request_max_bytes
         replayer = Replayer(database, producer, topic, most, actor(), dry_run=dry_run)
         # Of one there is nothing to show, and an editor may have the terminal.
-        with progress_bar(shown=len(ids) != 1) as progress:
-            task = progress.add_task("dead letters replayed", total=len(ids) or None)
+        with _bar(ids, shown=len(ids) != 1) as advance:
             async for listed in found:
                 value = await asyncio.to_thread(change, listed.letter)
-                results.append(await replayer.replay(listed.letter, value))
-                progress.advance(task)
-    return results
+                tell(await replayer.replay(listed.letter, value))
+                advance()
 
 
 async def drop_all(
-    settings: Settings, selection: Selection, ids: Ids, note: str | None, dry_run: bool
-) -> list[dict[str, Any]]:
-    """Write down that they are dealt with; returns them in brief."""
-    dropped = []
+    settings: Settings,
+    selection: Selection,
+    ids: Ids,
+    note: str | None,
+    dry_run: bool,
+    tell: Callable[[dict[str, Any]], None],
+) -> None:
+    """Write down that they are dealt with, and ``tell`` of each at once, in brief."""
     async with _chosen(settings, selection, ids) as (database, found):
-        with progress_bar() as progress:
-            task = progress.add_task("dead letters dropped", total=len(ids) or None)
+        with _bar(ids) as advance:
             async for listed in found:
                 if not dry_run:
                     done = entry(listed.letter, DROPPED, actor(), note=note)
                     await asyncio.to_thread(database.audit.record, done)
-                dropped.append(summary(listed))
-                progress.advance(task)
-    return dropped
+                tell(summary(listed))
+                advance()
+
+
+@contextmanager
+def _bar(ids: Ids, *, shown: bool = True) -> Iterator[Callable[[], None]]:
+    """How far it is; on a terminal that the results go to, these tell it."""
+    with progress_bar(shown=shown and not sys.stdout.isatty()) as progress:
+        task = progress.add_task("dead letters", total=len(ids) or None)
+        yield lambda: progress.advance(task)
 
 
 @asynccontextmanager

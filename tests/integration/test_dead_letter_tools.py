@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -151,6 +153,38 @@ async def test_a_request_that_failed_is_replayed_once_its_cause_is_mended(
     assert [record.value for record in seen.requests[:2]] == [orjson.dumps(short())] * 2
     actions = [entry.action for entry in database.audit.of([f"{system.topics.dead_letters}/{again['id']}"])]
     assert actions == ["request.reopen", "dlq.replay", "dlq.replay"]
+
+
+async def test_a_selection_that_is_killed_on_the_way_is_finished_by_the_next(
+    system: System, dlq: Agentmem
+) -> None:
+    """What it has said is done; the others, and one that it had no time to tell of, come the next time."""
+    count = 200
+    await send(system, *(message(short(f"r{number}")) for number in range(count)))
+    selected = "dlq", "replay", "--json", "--reason", "invalid_vector", "--patch", '{"vector": null}'
+    with dlq.running(*selected) as replaying:
+        deadline = monotonic() + WITHIN_S
+        while len(replaying.lines) < 5:
+            assert monotonic() < deadline
+            assert replaying.process.poll() is None, replaying.lines
+        replaying.process.send_signal(signal.SIGKILL)
+        replaying.process.wait()
+        replaying.reader.join()
+    told = {one["id"] for one in map(json.loads, replaying.lines)}
+    left = {one["id"] for one in listed(dlq)}
+    assert left
+    assert not told & left
+    handled = {row["id"] for row in listed(dlq, "--all") if row["handled"] == "replay"}
+    assert len(handled - told) <= 1
+
+    again = replay(dlq, *selected[3:])
+    assert {one["id"] for one in again} == left
+    await caught_up(system, WITHIN_S)
+    assert listed(dlq) == []
+    seen = await observe(system)
+    assert {memory.text for memory in seen.rows.values()} == {f"text of r{number}" for number in range(count)}
+    assert len(seen.rows) == len(seen.points) == count
+    assert {len(entries) for entries in seen.history.values()} == {1}
 
 
 async def test_a_replay_that_died_before_it_published_is_finished_by_a_worker(
