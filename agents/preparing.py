@@ -9,11 +9,12 @@ from opentelemetry.trace import Span
 
 from agents.isolation import Isolation
 from agents.items import Item, Rejected
-from agents.stages.decode import decode
+from agents.stages.decode import TooMuchError, decode
 from agents.stages.embed import EmbedStage, Vectors
 from infra.telemetry import tracing
 from infra.telemetry.metrics import BATCH_RECORDS, STAGE_SECONDS, UNKEYED
 from schemas.problems import RecordRejectedError
+from schemas.requests import MemoryRequest
 from streams.records import Batch, Record
 
 
@@ -65,13 +66,13 @@ class Preparing:
         try:
             with tracing.stage("decode", [span]):
                 request = decode(record, self._max_record_bytes)
+        except TooMuchError as error:
+            rejected.append(_item(record, error.request, span).rejected(error, "decode"))
+            return
         except RecordRejectedError as error:
             rejected.append(Rejected(record, error, "decode", span=span))
             return
-        item = Item(record, request, span)
-        if span is not None:
-            ids = {"project": request.project, "request_id": request.request_id, "op": request.op}
-            span.set_attributes({f"agentmem.{name}": value for name, value in ids.items()})
+        item = _item(record, request, span)
         try:
             self._embedding.check(item)
         except RecordRejectedError as error:
@@ -81,6 +82,13 @@ class Preparing:
         # An update or delete may leave the scope out; then its right key is not known here.
         if request.scope.ids and record.key != request.scope.key.encode():
             UNKEYED.inc()
+
+
+def _item(record: Record, request: MemoryRequest, span: Span | None) -> Item:
+    if span is not None:
+        ids = {"project": request.project, "request_id": request.request_id, "op": request.op}
+        span.set_attributes({f"agentmem.{name}": value for name, value in ids.items()})
+    return Item(record, request, span)
 
 
 def _span(record: Record) -> Span | None:

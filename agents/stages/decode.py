@@ -18,8 +18,19 @@ from streams.records import Record
 _NUMBERS_GROW: Final = 6
 
 
+class TooMuchError(RecordRejectedError):
+    """A record that was read, and whose request would take too much to store."""
+
+    def __init__(self, request: MemoryRequest, detail: str) -> None:
+        super().__init__(DeadLetterReason.TOO_LARGE, detail)
+        self.request = request
+
+
 def decode(record: Record, max_bytes: int) -> MemoryRequest:
-    """The request in a record's value; raises ``RecordRejectedError`` with the reason when there is none."""
+    """The request in a record's value; raises ``RecordRejectedError`` with the reason when there is none.
+
+    Raises ``TooMuchError``, which is one of these, when there is one that must not be stored.
+    """
     value = record.value
     if value is None:
         _reject(DeadLetterReason.NULL_VALUE, "the record has no value")
@@ -44,9 +55,9 @@ def decode(record: Record, max_bytes: int) -> MemoryRequest:
         _reject(DeadLetterReason.INVALID_SCHEMA, describe(error))
     # Written in full, a number such as 1e15 takes several times its bytes; only metadata can hold so many.
     if len(value) * _NUMBERS_GROW > max_bytes and len(orjson.dumps(request.metadata)) > max_bytes:
-        _reject(DeadLetterReason.TOO_LARGE, f"the metadata, written in full, exceeds {max_bytes} bytes")
+        raise TooMuchError(request, f"the metadata, written in full, exceeds {max_bytes} bytes")
     if problem := oversize(request):
-        _reject(DeadLetterReason.TOO_LARGE, problem)
+        raise TooMuchError(request, problem)
     return request
 
 

@@ -9,13 +9,15 @@ from schemas.history import HistoryEntry, RequestStatus
 from schemas.memories import Memory
 from schemas.requests import MemoryRequest
 from streams.records import Record
+from streams.settings import KafkaSettings
 from tests.harness.findings import Findings
 from tests.harness.observed import Observed
 from tests.harness.workload import POISON_HEADER
 from tests.unit.naive import NaiveModel, NaiveRow, NaiveVersion
 
 #: Poison that is readable as a request: it gets a row and an event beside its dead letter.
-_ANSWERED = {"invalid_vector"}
+_ANSWERED = {"invalid_vector", "too_large"}
+_MAX_BYTES = KafkaSettings().request_max_bytes
 
 Poison = Mapping[tuple[int, int], Record]
 
@@ -69,8 +71,10 @@ def check_outcomes(seen: Observed, model: NaiveModel, poison: Poison, findings: 
 def answered(poison: Poison) -> Iterator[tuple[tuple[str, str], str]]:
     """The requests among the poison, each with the reason of its failure."""
     for record in poison.values():
-        if (reason := record.header(POISON_HEADER)) in _ANSWERED:
-            request = MemoryRequest.model_validate_json(record.value or b"")
+        reason, value = record.header(POISON_HEADER), record.value or b""
+        # A value that is too large is not read; one that would store too much is.
+        if reason in _ANSWERED and len(value) <= _MAX_BYTES:
+            request = MemoryRequest.model_validate_json(value)
             yield (request.project, request.request_id), reason
 
 

@@ -127,7 +127,7 @@ class Workload:
             request.pop("vector", None)
 
     def _poisonous(self) -> Message:
-        kinds = [*UNREADABLE, "invalid_vector", *(["request_id_conflict"] if self._sent else [])]
+        kinds = [*BAD_VALUES, "invalid_vector", *(["request_id_conflict"] if self._sent else [])]
         return self.poisonous(self.random.choice(kinds))
 
     def poisonous(self, kind: str) -> Message:
@@ -142,7 +142,7 @@ class Workload:
             size = self.random.choice([self.dimension - 1, self.dimension + 1, 1])
             return message(good | {"vector": [0.5] * size}, poison=kind)
         key = f"default/user:{user}".encode()
-        reason, make = UNREADABLE[kind]
+        reason, make = BAD_VALUES[kind]
         value = make(orjson.dumps(good))
         return Message(key, value, [(POISON_HEADER, reason.encode()), ("mine", b"\x00\xff"), ("mine", b"")])
 
@@ -166,8 +166,8 @@ def _with_metadata(good: bytes, **fields: Any) -> bytes:
     return orjson.dumps(request | fields)
 
 
-#: Poison that no request can be read from: by name, its reason and how it is made from a good value.
-UNREADABLE: dict[str, tuple[str, Any]] = {
+#: Poison that is wrong by itself: by name, its reason and how it is made from a good value.
+BAD_VALUES: dict[str, tuple[str, Any]] = {
     "null": ("null_value", lambda good: None),
     "large": ("too_large", lambda good: good[:-1] + b',"metadata":{"a":"' + b"x" * 2_000_000 + b'"}}'),
     "not-utf8": ("invalid_utf8", lambda good: good.replace(b'"add"', b'"add","metadata":{"a":"\xff\xfe"}')),
@@ -185,4 +185,4 @@ UNREADABLE: dict[str, tuple[str, Any]] = {
     "many-values": ("invalid_schema", lambda good: _with_metadata(good, metadata={"a": [{}] * 30_000})),
     "newer": ("unsupported_schema_version", lambda good: good[:-1] + b',"schema_version":2}'),
 }
-POISON_KINDS = (*UNREADABLE, "invalid_vector", "request_id_conflict")
+POISON_KINDS = (*BAD_VALUES, "invalid_vector", "request_id_conflict")

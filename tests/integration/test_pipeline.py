@@ -237,6 +237,19 @@ async def test_of_two_requests_with_one_id_the_first_stands_also_when_the_second
     assert [letter.reason for letter in seen.dead_letters] == ["invalid_vector"]
 
 
+async def test_a_request_that_would_store_too_much_is_told_of(system: System) -> None:
+    user = User(system)
+    request = user.request("x", "add", messages=[{"content": "x"}] * 1_000, metadata={"a": "y" * 60_000})
+    await publish(system, [message(request)])
+    system.start_worker()
+    await caught_up(system, WITHIN_S)
+    seen = await observe(system)
+    assert [letter.reason for letter in seen.dead_letters] == ["too_large"]
+    [outcome] = seen.outcomes.values()
+    assert (outcome.status, outcome.reason) == (RequestStatus.FAILED, "too_large")
+    assert [event.header("ce_type") for event in seen.events] == [EventType.FAILED]
+
+
 async def test_a_record_too_large_even_for_the_dead_letter_topic_is_told_of(system: System) -> None:
     size = 8 * 1024 * 1024  # the broker takes it, because it measures it compressed
     async with AIOKafkaProducer(
