@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections import Counter
+from contextlib import closing
+from uuid import UUID
 
+import psycopg2
 import pytest
 
 from agents import failpoints
 from schemas.history import ChangeKind
 from tests.harness.case import Case, stop_cleanly
-from tests.harness.kafka import Message, caught_up, has_members, publish
+from tests.harness.kafka import Message, caught_up, has_members, publish, publisher
 from tests.harness.load import under_load
 from tests.harness.observed import observe
 from tests.harness.system import System
@@ -37,26 +39,44 @@ async def test_delete_all_beside_adds_of_the_same_scope_and_of_others(system: Sy
 
 @pytest.mark.case("delete-all-across")
 async def test_delete_all_of_what_others_add_in_other_partitions(system: System, case: Case) -> None:
-    """An agent's memories are added under many users' keys: what it removes is what is there when it runs."""
+    """An agent's memories are added under many users' keys: what it removes is what is there when it runs.
+
+    So what was there before it was even published is gone after it, by it or by one before it.
+    """
     adds, purges = case.scaled(6_000, 1_000), case.scaled(60, 15)
+    seconds = case.scaled(30, 8)
     workers = [system.start_worker() for _ in range(3)]
     await has_members(system, 3)
+    there: list[set[UUID]] = []
     async with (
-        under_load(system, [_add(number) for number in range(adds)], case.scaled(30, 8)),
-        under_load(system, [_delete_all(str(number)) for number in range(purges)], case.scaled(30, 8), at_once=1),
+        under_load(system, [_add(number) for number in range(adds)], seconds),
+        publisher(system) as send,
     ):
-        pass
+        for number in range(purges):
+            there.append(await asyncio.to_thread(_live, system))
+            await send([_delete_all(number)])
+            await asyncio.sleep(seconds / purges)
     await case.judge(system, in_log_order=False)
-    seen = await observe(system)
-    kinds = [Counter(entry.kind for entry in entries) for entries in seen.history.values()]
-    assert len(kinds) == adds
-    assert all(count[ChangeKind.ADDED] == 1 and count[ChangeKind.DELETED] <= 1 for count in kinds)
-    assert any(count[ChangeKind.DELETED] for count in kinds)
-    await publish(system, [_delete_all("last")])
+    there.append(await asyncio.to_thread(_live, system))
+    await publish(system, [_delete_all(purges)])
     await caught_up(system, 120)
     await case.judge(system, in_log_order=False)
-    assert (await observe(system)).points == {}
+    seen = await observe(system)
+    assert seen.points == {}
+    kinds = {tuple(entry.kind for entry in entries) for entries in seen.history.values()}
+    assert (len(seen.history), kinds) == (adds, {(ChangeKind.ADDED, ChangeKind.DELETED)})
+    removed_by = {id: int(entries[-1].request_id.removeprefix("all-")) for id, entries in seen.history.items()}
+    assert [id for number, ids in enumerate(there) for id in ids if removed_by[id] > number] == []
+    assert any(there[:-1]), "nothing was there before the last: the case shows nothing"
     await asyncio.gather(*(stop_cleanly(worker) for worker in workers))
+
+
+def _live(system: System) -> set[UUID]:
+    """The memories that are there now: read past our own code."""
+    dsn = system.postgres.dsn.get_secret_value()
+    with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM memories WHERE deleted_at IS NULL")
+        return {UUID(id) for (id,) in cursor.fetchall()}
 
 
 def _add(number: int) -> Message:
@@ -64,8 +84,8 @@ def _add(number: int) -> Message:
     return message({"request_id": f"add-{number}", "op": "add", **ids, "text": "the same", "vector": _VECTOR})
 
 
-def _delete_all(name: str) -> Message:
-    return message({"request_id": f"all-{name}", "op": "delete_all", "agent_id": "the-agent"})
+def _delete_all(number: int) -> Message:
+    return message({"request_id": f"all-{number}", "op": "delete_all", "agent_id": "the-agent"})
 
 
 _VECTOR = [1.0] + [0.0] * 383
