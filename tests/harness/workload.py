@@ -1,10 +1,11 @@
-"""Requests at random, from a seed: what two runs with the same seed publish is the same."""
+"""Requests at random, from a seed: what two runs with the same seed publish on one day is the same."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,8 @@ SEED_VARIABLE = "AGENTMEM_TEST_SEED"
 POISON_HEADER = "expected-reason"
 #: Which part of the updates at least brings no vector: where there was one, it must go with the old text.
 _WITHOUT_VECTOR = 0.1
+#: An agent whom many users have; nobody deletes all of its memories, which lie in many partitions.
+_HELPER = "helper"
 _WORDS = ("likes", "tea", "coffee", "walks", "Bern", "trains", "never", "on", "Sundays", "Grüße", "🌍", "reads")
 
 
@@ -44,8 +47,9 @@ def message(request: dict[str, Any], *, poison: str | None = None, key: bytes | 
 class Workload:
     """Makes requests that meet each other's memories, and now and then poison.
 
-    Every request is keyed by its user, and no request touches another user's memories: so log order within
-    the partitions, which is all that Kafka keeps, is enough to say what must come out.
+    Every request is keyed by its owner, and no request touches another owner's memories: so log order within
+    the partitions, which is all that Kafka keeps, is enough to say what must come out. Of five owners three are
+    users, one is a user of another project with the same name as one of these, and one is an agent.
     """
 
     random: Random
@@ -57,11 +61,12 @@ class Workload:
     embedded: float = 0.02
     #: Which part of the records repeats an earlier one, as a producer's retry does.
     repeated: float = 0.02
-    #: How often all memories of a user are deleted, where 100 is about always.
+    #: How often all memories of an owner are deleted, where 100 is about always.
     purges: float = 0.3
     prefix: str = "r"
     _number: int = 0
-    _memories: dict[str, list[UUID]] = field(default_factory=dict)
+    #: By project and owner.
+    _memories: dict[tuple[str, str], list[UUID]] = field(default_factory=dict)
     _sent: list[dict[str, Any]] = field(default_factory=list)
 
     def messages(self, count: int) -> Iterator[Message]:
@@ -76,22 +81,26 @@ class Workload:
         draw = self.random
         if self._sent and draw.random() < self.repeated:
             return draw.choice(self._sent)  # a producer's retry
-        user = f"user-{draw.randrange(self.users)}"
-        known = self._memories.setdefault(user, [])
+        owner = self._owner()
+        project, name = owner.get("project", "default"), owner.get("user_id") or owner["agent_id"]
+        known = self._memories.setdefault((project, name), [])
         op = draw.choices(["add", "update", "delete", "delete_all"], [60, 25, 14, self.purges])[0]
         if not known and op in ("update", "delete"):
             op = "add"
-        request: dict[str, Any] = {"request_id": self._id(), "op": op, "user_id": user}
+        request: dict[str, Any] = {"request_id": self._id(), "op": op, **owner}
         if op == "add":
             if draw.random() < 0.3:
                 request["run_id"] = f"run-{draw.randrange(3)}"
+            if "user_id" in owner and draw.random() < 0.2:
+                request["agent_id"] = _HELPER
             self._add(request, known)
         elif op == "delete_all":
-            if draw.random() < 0.9:  # now and then what follows is too late
+            if draw.random() < 0.2:
+                request["run_id"] = "run-0"
+            elif draw.random() < 0.9:  # now and then what follows is too late
                 known.clear()
         else:
-            strange = draw.random() < 0.03
-            request["memory_id"] = str(UUID(int=draw.getrandbits(128)) if strange else draw.choice(known))
+            request["memory_id"] = str(self._strange(project) if draw.random() < 0.03 else draw.choice(known))
             if draw.random() < 0.2:
                 request["expected_version"] = draw.randrange(1, 4)
         if op == "update":
@@ -99,6 +108,20 @@ class Workload:
         if len(self._sent) < 2_000:
             self._sent.append(request)
         return request
+
+    def _owner(self) -> dict[str, str]:
+        """Whose memories a request is about: its scope."""
+        number = self.random.randrange(self.users)
+        if number % 5 == 3:
+            return {"project": "another", "user_id": f"user-{number - 3}"}
+        return {"agent_id": f"agent-{number}"} if number % 5 == 4 else {"user_id": f"user-{number}"}
+
+    def _strange(self, project: str) -> UUID:
+        """The id of a memory that another project has, or nobody."""
+        theirs = [ids for (other, _), ids in self._memories.items() if other != project and ids]
+        if theirs and self.random.random() < 0.5:
+            return self.random.choice(self.random.choice(theirs))
+        return UUID(int=self.random.getrandbits(128))
 
     def _add(self, request: dict[str, Any], known: list[UUID]) -> None:
         draw = self.random
@@ -111,8 +134,9 @@ class Workload:
         if draw.random() < 0.3:
             request["metadata"] = {"n": draw.randrange(5), "deep": {"list": [1, 2.5, None, True]}}
         if draw.random() < 0.1:
-            request["expiration_date"] = "2099-12-31"
-        known += [memory_id("default", request["request_id"], index) for index in range(count)]
+            request["expiration_date"] = draw.choice(["2099-12-31", "2099-12-31", _yesterday()])
+        project = request.get("project", "default")
+        known += [memory_id(project, request["request_id"], index) for index in range(count)]
 
     def _update(self, request: dict[str, Any]) -> None:
         draw = self.random
@@ -122,7 +146,7 @@ class Workload:
         elif kind == 2:
             request["metadata"] = {"n": draw.randrange(5)}
         else:
-            request["expiration_date"] = draw.choice([None, "2098-01-01"])
+            request["expiration_date"] = draw.choice([None, "2098-01-01", _yesterday()])
         if draw.random() < max(self.embedded, _WITHOUT_VECTOR):
             request.pop("vector", None)
 
@@ -132,16 +156,15 @@ class Workload:
 
     def poisonous(self, kind: str) -> Message:
         """A record that must be dead-lettered, of one of ``POISON_KINDS``."""
-        user = f"user-{self.random.randrange(self.users)}"
-        good = {"request_id": self._id(), "op": "add", "user_id": user, "text": self._text()}
+        good = {"request_id": self._id(), "op": "add", **self._owner(), "text": self._text()}
         if kind == "request_id_conflict":
             old = self.random.choice(self._sent)
-            other = {"request_id": old["request_id"], "op": "add", "user_id": old["user_id"], "text": "other"}
-            return message(other, poison=kind)
+            scope: dict[str, Any] = {name: old[name] for name in ("project", "user_id", "agent_id") if name in old}
+            return message({"request_id": old["request_id"], "op": "add", "text": "other", **scope}, poison=kind)
         if kind == "invalid_vector":
             size = self.random.choice([self.dimension - 1, self.dimension + 1, 1])
             return message(good | {"vector": [0.5] * size}, poison=kind)
-        key = f"default/user:{user}".encode()
+        key = MemoryRequest.model_validate(good).scope.key.encode()
         reason, make = BAD_VALUES[kind]
         value = make(orjson.dumps(good))
         return Message(key, value, [(POISON_HEADER, reason.encode()), ("mine", b"\x00\xff"), ("mine", b"")])
@@ -156,6 +179,11 @@ class Workload:
 
     def _vector(self) -> list[float]:
         return [round(self.random.gauss(0, 1), 3) for _ in range(self.dimension)]
+
+
+def _yesterday() -> str:
+    """Memories that expired then are hidden, and not deleted for that: their time has not come."""
+    return (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
 
 
 def _with_metadata(good: bytes, **fields: Any) -> bytes:
