@@ -38,6 +38,13 @@ _ASIDES: Final = {
     "stale_at_first": "stale at first",
     "mended_s": "seconds until it was mended",
     "held_s": "seconds held up",
+    "ended": "the store ended",
+    "guests": "workers that came and went",
+    "storm_s": "seconds of the storm",
+    "trickle_waited_s": "seconds that the trickle waited",
+    "all_done_s": "seconds until all was done",
+    "worker_grew_mib": "MiB that the worker grew by",
+    "gateway_grew_mib": "MiB that the gateway grew by",
 }
 _began: Final = time.monotonic()
 _lines: dict[str, dict[str, Any]] = {}
@@ -139,7 +146,7 @@ def total(cases: Mapping[str, Mapping[str, Any]], run_s: float | None) -> str:
     """How many cases there are, and how long they and the run of all took; some run side by side."""
     passed = sum(line.get("result") == "passed" for line in cases.values())
     took = sum(line.get("seconds", 0) for line in cases.values())
-    run = "" if run_s is None else f"; the whole run took {run_s / 60:.0f} minutes"
+    run = "" if run_s is None else f"; the whole run took {run_s:.0f} s"
     return f"{len(cases)} cases, {passed} of them passed, {took} s in all{run}."
 
 

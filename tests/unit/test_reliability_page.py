@@ -28,5 +28,5 @@ def test_the_table_shows_what_was_measured() -> None:
     assert "| poison-1 | 5000 | 0 |  |  |  |  | 1.2 | 20 | 7 | passed |" in written
     assert written.endswith(
         "\n\n- weaviate-killed: stale at first 3, seconds until it was mended 12.3\n"
-        "\n2 cases, 1 of them passed, 360 s in all; the whole run took 5 minutes.\n"
+        "\n2 cases, 1 of them passed, 360 s in all; the whole run took 300 s.\n"
     )
