@@ -108,19 +108,55 @@ async def test_a_projects_flood_beside_anothers_trickle(system: System, case: Ca
     worker = system.start_worker()
     await progressed(system, 1_000)
     await publish(system, (_add("trickle", user, f"trickle-{user}", case) for user in users))
-    database = Database(system.postgres)
-
-    async def served() -> bool:
-        found = [await asyncio.to_thread(database.outcome, "trickle", f"trickle-{user}") for user in users]
-        return all(outcome is not None for outcome in found)
-
-    try:
-        await eventually(served, 240, "the trickle is served", system.logs)
-    finally:
-        database.close()
+    await _all_done(system, "trickle", [f"trickle-{user}" for user in users])
     assert (await offsets(system)).lag(flooded) > 0, "the flood was over before"
     await case.judge(system)
     await stop_cleanly(worker)
+
+
+@pytest.mark.case("flood-everywhere", full=True)
+async def test_a_projects_flood_in_all_partitions(system: System, case: Case) -> None:
+    """Another's trickle waits for what lies before it in its partition, and not for what comes later."""
+    flood = case.scaled(8_000, 2_000)
+    users = [f"user-{number}" for number in range(60)]
+
+    async def publish_flood(name: str) -> None:
+        await publish(system, (_add("flood", f"user-{n % 600}", f"{name}-{n}", case) for n in range(flood)))
+
+    await publish_flood("before")
+    await publish(system, (_add("trickle", user, f"trickle-{user}", case) for user in users))
+    ends = (await offsets(system)).ends
+    assert all(ends.values()), "a partition without a flood"
+    await publish_flood("after")
+    worker = system.start_worker()
+    await has_members(system, 1)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await _all_done(system, "trickle", [f"trickle-{user}" for user in users])
+    case.counts["trickle_waited_s"] = loop.time() - began
+    # Partitions take turns: where one came after the other, five sixths of this would be done by now.
+    now = await offsets(system)
+    done = sum(max(0, now.committed[partition] - end) for partition, end in ends.items())
+    case.counts["done_of_after"] = done / flood
+    assert done < flood / 2, f"{done} of the {flood} that came after the trickle were done before it"
+    await caught_up(system, 300)
+    case.counts["all_done_s"] = loop.time() - began
+    await case.judge(system)
+    await stop_cleanly(worker)
+
+
+async def _all_done(system: System, project: str, request_ids: list[str]) -> None:
+    """Wait until all these requests are applied."""
+    database = Database(system.postgres)
+
+    async def done() -> bool:
+        found = [await asyncio.to_thread(database.outcome, project, id) for id in request_ids]
+        return all(outcome is not None for outcome in found)
+
+    try:
+        await eventually(done, 240, f"all requests of {project} are done", system.logs)
+    finally:
+        database.close()
 
 
 def _add(project: str, user: str, request_id: str, case: Case) -> Message:

@@ -39,15 +39,19 @@ class WorkerPort:
         assert (status, answer["status"]) == ((503, "unavailable") if problems else (200, "ok"))
         return problems
 
+    async def is_ready(self) -> bool:
+        """Whether the worker listens, and nothing is wrong."""
+        try:
+            return not await self.problems()
+        except aiohttp.ClientConnectorError:
+            return False
+
     async def becomes_ready(self) -> None:
-        """Wait until the worker listens, and nothing is wrong."""
+        """Wait until it is, while no worker ends."""
 
         async def ready() -> bool:
             assert all(worker.code is None for worker in self._system.workers), self._system.logs()
-            try:
-                return not await self.problems()
-            except aiohttp.ClientConnectorError:
-                return False
+            return await self.is_ready()
 
         await eventually(ready, _WITHIN_S, "the worker is ready", self._system.logs)
 
