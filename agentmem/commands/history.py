@@ -73,14 +73,19 @@ def history(
 
 async def _listed(gateway: GatewayClient, scope: dict[str, str], as_of: datetime) -> list[Any]:
     """All memories of the scope as they stood then, newest first; those that had expired by then not."""
+    from agentmem.progress import progress_bar
+
     filters = {"AND": [{name: value} for name, value in scope.items()]}
     body = {"filters": filters, "as_of": format_instant(as_of), "page_size": _PAGE}
     found: list[Any] = []
-    while True:
-        page = await gateway.call("POST", "/v3/memories/", {**body, "page": len(found) // _PAGE + 1})
-        found += page["results"]
-        if page["next"] is None:
-            return found
+    with progress_bar() as progress:
+        task = progress.add_task("memories", total=None)
+        while True:
+            page = await gateway.call("POST", "/v3/memories/", {**body, "page": len(found) // _PAGE + 1})
+            found += page["results"]
+            progress.update(task, completed=len(found), total=page["count"])
+            if page["next"] is None:
+                return found
 
 
 def _time(moment: datetime) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -46,7 +48,10 @@ def up(invocation: Invocation, /, dry_run: bool, as_json: bool) -> None:
     from infra.postgres.migrate import status, upgrade
 
     settings = invocation.settings().postgres
-    revisions = list(status(settings).missing) if dry_run else upgrade(settings)
+    revisions = list(status(settings).missing)
+    if not dry_run:
+        with _telling(len(revisions)) as tell:
+            revisions = upgrade(settings, tell=tell)
     if as_json:
         show_json({"applied": [] if dry_run else revisions, "missing": revisions if dry_run else []})
         return
@@ -84,7 +89,8 @@ def down(invocation: Invocation, /, revision: str, dry_run: bool, yes: bool, as_
     if undone and not dry_run:
         if not yes:
             raise CommandError(f"this loses what {', '.join(undone)} hold: add --yes", ExitCode.USAGE)
-        undone = downgrade(settings, revision)
+        with _telling(len(undone)) as tell:
+            undone = downgrade(settings, revision, tell)
     if as_json:
         show_json({"undone": [] if dry_run else undone, "would_undo": undone if dry_run else []})
         return
@@ -119,3 +125,12 @@ def status(invocation: Invocation, /, as_json: bool) -> None:
         )
     if found.missing:
         sys.exit(ExitCode.FAILED)
+
+
+@contextmanager
+def _telling(count: int) -> Iterator[Callable[[str], None]]:
+    from agentmem.progress import progress_bar
+
+    with progress_bar() as progress:
+        task = progress.add_task("migrations", total=count)
+        yield lambda revision: progress.update(task, advance=1, description=f"migration {revision}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -17,8 +16,10 @@ from agentmem.invocation import Invocation, pass_invocation
 
 if TYPE_CHECKING:
     from agentmem.settings import Settings
+    from agents.maintenance.planned import Plan
     from agents.maintenance.rebuild import Rebuild
     from agents.maintenance.rebuilt import Phase, Rebuilt
+    from infra.postgres.collections import SearchCollection
 
 _LOCK: Final = "rebuild"
 
@@ -83,12 +84,18 @@ def rebuild(
         raise click.UsageError("--abandon and --drop-other-models exclude each other")
     settings = invocation.client_settings()
     if dry_run:
+        known, plan = running.run(_plan(settings, abandon, drop_other_models))
         columns = ("name", "state", "model", "created_at", "filled_to")
-        rows = running.run(_known(settings))
+        rows = [(one.name, one.state, one.model, one.created_at, one.filled_to) for one in known]
         if as_json:
-            show_json([dict(zip(columns, row, strict=True)) for row in rows])
-        else:
-            show_table(columns, rows)
+            collections = [dict(zip(columns, row, strict=True)) for row in rows]
+            show_json({**asdict(plan), "collections": collections})
+            return
+        show_table(columns, rows)
+        if plan.would_build:
+            what = f"go on with {plan.collection}" if plan.collection else "build a new collection"
+            click.echo(f"would {what}")
+        click.echo(f"would drop: {', '.join(plan.would_drop) or 'nothing'}")
         return
     done = running.run(rebuild_now(settings, keep_s, show, abandon, drop_other_models))
     if done.refused:
@@ -96,15 +103,20 @@ def rebuild(
         sys.exit(ExitCode.FAILED)
 
 
-async def _known(settings: Settings) -> list[tuple[object, ...]]:
-    from infra.postgres import Database
+async def _plan(settings: Settings, abandon: bool, drop_other_models: bool) -> tuple[list[SearchCollection], Plan]:
+    """The collections that there are, and what would be done with them."""
+    from agentmem.actor import actor
+    from agents.maintenance.planned import Plan, given_up, of_other_models
+    from agents.maintenance.rebuild import Rebuild
+    from agents.projection import open_projection
 
-    database = Database(settings.postgres)
-    try:
-        known = await asyncio.to_thread(database.collections.of, settings.weaviate.collection)
-    finally:
-        database.close()
-    return [(one.name, one.state, one.model, one.created_at, one.filled_to) for one in known]
+    async with open_projection(settings.postgres, settings.weaviate, settings.embedding) as projection:
+        work = Rebuild(projection, actor(), 0, lambda *_: None)
+        known = await work.known()
+        if not (abandon or drop_other_models):
+            return known, await work.plan()
+        gone = (given_up if abandon else of_other_models)(known, str(projection.model))
+        return known, Plan(False, None, [one.name for one in gone])
 
 
 async def rebuild_now(
@@ -130,7 +142,9 @@ async def rebuild_now(
                 task = progress.add_task("rebuild", total=None)
 
                 def tell(phase: Phase, done: Rebuilt) -> None:
-                    progress.update(task, description=phase.value, completed=done.filled + done.caught_up)
+                    total = done.rows + done.caught_up if done.rows else None
+                    completed = done.filled + done.caught_up
+                    progress.update(task, description=phase.value, completed=completed, total=total)
 
                 work: Rebuild = Rebuild(projection, actor(), keep_s, tell)
                 if abandon:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,9 @@ async def _verify(settings: Settings, project: str | None, repair: bool, settle_
         index = await projection.projecting.serving()
         with progress_bar() as progress:
             task = progress.add_task("memories compared", total=None)
+            if not progress.disable:  # to count them takes its time
+                live = await asyncio.to_thread(projection.database.count_after, None, project)
+                progress.update(task, total=live)
 
             def tell(report: Report) -> None:
                 found = f", {report.drift.total()} wrong" if report.drift else ""

@@ -41,6 +41,7 @@ class Filling:
 
     async def fill(self, last: UUID | None) -> None:
         """Project all memories behind ``last``, noting after each page how far it came."""
+        self._done.rows = await self._call(self._database.count_after, last, deleted=True)
         while True:
             self._tell(Phase.FILLING, self._done)
             ids = await self._call(self._database.ids_after, last, _PAGE, deleted=True)

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -35,6 +36,7 @@ from typing import Any
 from agents import failpoints
 from agents.maintenance.filling import Filling
 from agents.maintenance.patience import Patience
+from agents.maintenance.planned import BEGUN, Plan, given_up, of_model, of_other_models, rebuilding
 from agents.maintenance.rebuilt import Phase, Rebuilt, Step, is_unfinished, rebuild_entry
 from agents.maintenance.settling import settled_moment
 from agents.projection import Projection
@@ -85,16 +87,19 @@ class Rebuild:
 
     async def abandon(self) -> Rebuilt:
         """Drop what was built so far for this model; what serves goes on as if nothing had been."""
-        given_up = (CollectionState.PLANNED, CollectionState.BUILDING, CollectionState.DROPPING)
-        await self._drop(await self._mine(), *given_up)
+        await self._drop(given_up(await self.known(), str(self._model)), *CollectionState)
         return self._done
 
     async def drop_other_models(self) -> Rebuilt:
         """Drop the collections of all other models: their workers and gateways must be gone."""
-        known = await self.known()
-        if any(one.model == str(self._model) and one.state is CollectionState.SERVING for one in known):
-            await self._drop([one for one in known if one.model != str(self._model)], *CollectionState)
+        await self._drop(of_other_models(await self.known(), str(self._model)), *CollectionState)
         return self._done
+
+    async def plan(self) -> Plan:
+        """What :meth:`run` would do."""
+        planned = rebuilding(await self.known(), str(self._model), await self._built_before())
+        unrecorded = not await self.known() and await self._patiently(self._index.made_by) == self._model
+        return replace(planned, would_drop=[self._index.collection]) if unrecorded else planned
 
     async def known(self) -> list[SearchCollection]:
         """What is recorded of the index."""
@@ -123,8 +128,7 @@ class Rebuild:
                 await self._at(one.name).ensure(self._model)
 
     async def _build(self) -> None:
-        begun = (CollectionState.PLANNED, CollectionState.BUILDING)
-        planned = [one for one in await self._mine() if one.state in begun]
+        planned = [one for one in await self._mine() if one.state in BEGUN]
         if planned:
             name, filled_to, since = planned[-1].name, planned[-1].filled_to, planned[-1].created_at
         else:
@@ -178,7 +182,7 @@ class Rebuild:
         return rebuild_entry(step, collection, self._actor, **{**about, **detail})
 
     async def _mine(self) -> list[SearchCollection]:
-        return [one for one in await self.known() if one.model == str(self._model)]
+        return of_model(await self.known(), str(self._model))
 
     def _at(self, name: str) -> VectorIndex:
         return self._index.at(name, self._model.dimension)

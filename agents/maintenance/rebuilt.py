@@ -27,10 +27,12 @@ class Rebuilt:
     """What was done. ``refused`` are memories whose own vector does not fit the model: no search finds them.
 
     ``built_before``: by a command that was interrupted after the switch; only the clearing up was left.
+    ``rows``: how many there were to be filled in, deleted ones too, when it began or went on.
     """
 
     collection: str = ""
     built_before: bool = False
+    rows: int = 0
     filled: int = 0
     caught_up: int = 0
     switched: bool = False

@@ -161,6 +161,11 @@ class Database:
         with self._connection() as connection:
             return reads.ids_after(connection, last, limit, project, deleted)
 
+    def count_after(self, last: UUID | None, project: str | None = None, *, deleted: bool = False) -> int:
+        """How many of them there are, for whoever watches."""
+        with self._connection() as connection:
+            return reads.count_after(connection, last, project, deleted)
+
     def moment(self) -> tuple[datetime, str]:
         """The database's clock, and a mark for :meth:`settled`."""
         with self._connection() as connection:

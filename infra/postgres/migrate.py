@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,12 @@ from schemas.problems import MisconfiguredError
 #: Held while migrating, so that two migrations at the same moment run one after the other.
 _LOCK: Final = 0x6167_656E_746D_656D
 _FOR_A_TABLE: Final = text("SET LOCAL lock_timeout = '30s'")
+
+Tell = Callable[[str], None]
+
+
+def _ignore(revision: str) -> None:
+    """Nobody watches."""
 
 
 def _config() -> Config:
@@ -45,7 +52,7 @@ def lock(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
-def _run(settings: PostgresSettings, direction: str, target: str) -> tuple[str | None, str | None]:
+def _run(settings: PostgresSettings, direction: str, target: str, tell: Tell) -> tuple[str | None, str | None]:
     engine = make_engine(settings, "agentmem-migrate")
     config = _config()
     try:
@@ -59,7 +66,7 @@ def _run(settings: PostgresSettings, direction: str, target: str) -> tuple[str |
                 if direction == "down":
                     raise later_schema(before)
                 return before, before  # this version runs on it as it is
-            config.attributes["connection"] = connection
+            config.attributes.update(connection=connection, tell=tell)
             (command.upgrade if direction == "up" else command.downgrade)(config, target)
             prepare_gateway_role(connection, settings.gateway_role)
             return before, _revision(connection)
@@ -72,18 +79,19 @@ def later_schema(revision: str | None) -> MisconfiguredError:
     return MisconfiguredError(f"The schema {revision} is of a later version, which alone can undo it.")
 
 
-def upgrade(settings: PostgresSettings, target: str = "head") -> list[str]:
+def upgrade(settings: PostgresSettings, target: str = "head", tell: Tell = _ignore) -> list[str]:
     """Apply what is missing and grant the gateway's role its rights, in one transaction.
 
+    ``tell`` hears of each revision that has run: it stands when the transaction is committed.
     Returns the revisions applied, oldest first: none on the schema of a later version, which is left as it is.
     """
-    before, after = _run(settings, "up", target)
+    before, after = _run(settings, "up", target, tell)
     return _between(before, after)
 
 
-def downgrade(settings: PostgresSettings, target: str = "base") -> list[str]:
+def downgrade(settings: PostgresSettings, target: str = "base", tell: Tell = _ignore) -> list[str]:
     """Take revisions back down to ``target``, with the data they hold, in one transaction; returns them."""
-    before, after = _run(settings, "down", target)
+    before, after = _run(settings, "down", target, tell)
     return _between(after, before)[::-1]
 
 

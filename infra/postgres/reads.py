@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Uuid, any_, bindpa
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 
 from infra.postgres.bounded import bounded, shown
+from infra.postgres.engine import lift_statement_limit
 from infra.postgres.filters import condition
 from infra.postgres.rows import entry_of, memory_of, outcome_of
 from infra.postgres.tables import memories, memory_history, projects, requests
@@ -60,6 +61,20 @@ def ids_after(
     connection: Connection, last: UUID | None, limit: int, project: str | None, deleted: bool
 ) -> list[UUID]:
     """A page of the ids of memories, in their order, from behind ``last``."""
+    conditions = _after(last, project, deleted)
+    statement = select(memories.c.id).where(*conditions).order_by(memories.c.id).limit(limit)
+    return list(connection.execute(statement).scalars())
+
+
+def count_after(connection: Connection, last: UUID | None, project: str | None, deleted: bool) -> int:
+    """How many memories there are behind ``last``, however long it takes to count them."""
+    lift_statement_limit(connection)
+    statement = select(func.count()).select_from(memories).where(*_after(last, project, deleted))
+    count: int = connection.execute(statement).scalar_one()
+    return count
+
+
+def _after(last: UUID | None, project: str | None, deleted: bool) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if last is not None:
         conditions.append(memories.c.id > last)
@@ -67,8 +82,7 @@ def ids_after(
         conditions.append(memories.c.project == project)
     if not deleted:
         conditions.append(memories.c.deleted_at.is_(None))
-    statement = select(memories.c.id).where(*conditions).order_by(memories.c.id).limit(limit)
-    return list(connection.execute(statement).scalars())
+    return conditions
 
 
 # A row's changed_at is taken inside of its transaction, after its first write, and seen when that commits, however

@@ -4,5 +4,10 @@ from alembic import context
 
 from infra.postgres.tables import metadata
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+given = context.config.attributes
+context.configure(
+    connection=given["connection"],
+    target_metadata=metadata,
+    on_version_apply=lambda step, **_: given["tell"](step.up_revision_id),
+)
 context.run_migrations()
