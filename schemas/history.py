@@ -49,6 +49,15 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that a request did: ``text`` is the memory's after it (for a deletion: its last)."""
+
+    kind: ChangeKind
+    memory_id: UUID
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestOutcome:
     """What became of a request: a row of ``requests``.
 

@@ -11,10 +11,10 @@ from yarl import URL
 from gateway.search.querying import Page
 from gateway.shapes import memories as shapes
 from gateway.shapes import parts, requests
-from gateway.writes.progress import Change, Progress, progress_of_rows
+from gateway.writes.progress import Progress, progress_of_rows
 from infra.postgres.browsing import Entity
 from schemas.events import TYPE_OF_CHANGE
-from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
+from schemas.history import Change, ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
 from schemas.identity import event_id
 from schemas.memories import Memory
 from schemas.requests import Operation
@@ -129,9 +129,9 @@ def event_json(request_id: str, progress: Progress) -> requests.Event:
     return document
 
 
-def outcome_json(outcome: RequestOutcome, entries: Sequence[HistoryEntry]) -> requests.ListedEvent:
+def outcome_json(outcome: RequestOutcome, changes: Sequence[Change]) -> requests.ListedEvent:
     """The state of a request in a list of them."""
-    document = event_json(outcome.request_id, progress_of_rows(outcome, entries))
+    document = event_json(outcome.request_id, progress_of_rows(outcome, changes))
     recorded_at = format_instant(outcome.recorded_at)
     return {**document, "event_type": _OPERATION[outcome.op], "updated_at": recorded_at}
 

@@ -20,8 +20,8 @@ from gateway.writes.adding import ADD_UNSUPPORTED, parse_item
 from gateway.writes.bodies import BATCH_MAX, BatchAddBody, BatchDeleteBody, BatchUpdateBody
 from gateway.writes.changing import parse_delete, parse_memory_id, parse_update
 from gateway.writes.idempotency import part_id, request_id_of
+from infra.postgres.browsing import StoredMemory
 from schemas.identity import memory_id
-from schemas.memories import Memory
 from schemas.requests import MemoryRequest
 
 
@@ -97,11 +97,11 @@ async def delete(request: web.Request) -> web.Response:
     return await _carry_out(request, requests, "deleted")
 
 
-async def _memories(request: web.Request, items: list[Any]) -> list[Memory]:
+async def _memories(request: web.Request, items: list[Any]) -> list[StoredMemory]:
     """The stored memories that the items name; 404 for all if one is not the project's."""
     services = request.app[SERVICES]
     ids = [parse_memory_id(item.get("memory_id"), f"memories.{n}.memory_id") for n, item in enumerate(items)]
-    stored: dict[UUID, Memory] = await services.call(
+    stored: dict[UUID, StoredMemory] = await services.call(
         services.database.browsing.stored, request[CALLER].project, ids
     )
     if unknown := [str(id) for id in dict.fromkeys(ids) if id not in stored]:

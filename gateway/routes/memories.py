@@ -24,6 +24,7 @@ from gateway.writes.bodies import AddBody
 from gateway.writes.changing import etag, parse_memory_id
 from gateway.writes.idempotency import request_id_of
 from gateway.writes.scopes import read_filters
+from infra.postgres.bounded import TooLargeError
 
 _ADD: Final = {
     "messages": [{"role": "user", "content": "I play the violin"}],
@@ -113,7 +114,11 @@ async def history(request: web.Request) -> web.Response:
     """Every version of a memory, oldest first, also of a deleted one."""
     services = request.app[SERVICES]
     id = parse_memory_id(request.match_info["memory_id"])
-    entries = await services.call(services.database.history, request[CALLER].project, id)
+    try:
+        entries = await services.call(services.database.history, request[CALLER].project, id)
+    except TooLargeError as error:
+        detail = "This history is too large for one answer: ask for the memory as_of a past moment."
+        raise ApiError(400, "answer_too_large", detail) from error
     if not entries:
         raise not_found()
     return json_response([history_json(entry) for entry in entries])

@@ -22,7 +22,7 @@ async def list_requests(request: web.Request) -> web.Response:
     services, page = request.app[SERVICES], parse_page(request.query)
     browsing = services.database.browsing
     count, found = await services.call(browsing.requests, request[CALLER].project, page.page_size, page.offset)
-    results = [outcome_json(outcome, entries) for outcome, entries in found]
+    results = [outcome_json(outcome, changes) for outcome, changes in found]
     return json_response(page_json(request.url, page, count, results))
 
 

@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
 
 from gateway.http.problems import ApiError, not_found
-from schemas.events import TYPE_OF_CHANGE, EventType
-from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
+from schemas.events import TYPE_OF_CHANGE
+from schemas.history import Change, RequestOutcome, RequestStatus
 from schemas.inbound import InboundEvent
 from schemas.problems import FailureReason
 
 _CHANGE_OF_TYPE: Final = {kind: change for change, kind in TYPE_OF_CHANGE.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing that a request did: ``text`` is the memory's after it (for a deletion: its last)."""
-
-    kind: ChangeKind
-    memory_id: UUID
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +40,20 @@ class Progress:
         return ApiError(status, self.reason or "failed", detail, event_id=request_id)
 
 
-def progress_of_events(events: Sequence[InboundEvent]) -> Progress:
-    """What all events of one request say, in order of their index."""
-    for event in events:
-        if event.type is EventType.FAILED:
-            return Progress(RequestStatus.FAILED, (), event.body.reason, event.body.detail)
-    changes = tuple(
-        Change(kind, event.body.memory.id, event.body.memory.text)
-        for event in events
-        if event.body.memory is not None and (kind := _CHANGE_OF_TYPE.get(event.type)) is not None
-    )
-    return Progress(RequestStatus.SUCCEEDED, changes)
+def names_changes(op: str) -> bool:
+    """Whether the answer to a call names what its request changed: for an ``add``, no more than the call brought.
+
+    A ``delete_all`` may remove any number of memories, each with a large text.
+    """
+    return op == "add"
 
 
-def progress_of_rows(outcome: RequestOutcome, entries: Sequence[HistoryEntry]) -> Progress:
+def change_of_event(event: InboundEvent) -> Change | None:
+    """What an event says that was done, if it says so."""
+    memory, kind = event.body.memory, _CHANGE_OF_TYPE.get(event.type)
+    return None if memory is None or kind is None else Change(kind, memory.id, memory.text)
+
+
+def progress_of_rows(outcome: RequestOutcome, changes: Sequence[Change] = ()) -> Progress:
     """What Postgres says."""
-    changes = tuple(Change(entry.kind, entry.memory.id, entry.memory.text) for entry in entries)
-    return Progress(outcome.status, changes, outcome.reason, outcome.detail)
+    return Progress(outcome.status, tuple(changes), outcome.reason, outcome.detail)

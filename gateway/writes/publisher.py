@@ -12,7 +12,7 @@ from typing import Final
 from gateway.http.problems import ApiError
 from gateway.settings import GatewaySettings
 from gateway.threads import Call
-from gateway.writes.progress import Progress, progress_of_events, progress_of_rows
+from gateway.writes.progress import Progress, names_changes, progress_of_rows
 from gateway.writes.waiters import Waiter, Waiters
 from infra.postgres import Database
 from infra.telemetry.metrics import PUBLISHED, WAITS
@@ -81,20 +81,22 @@ class Publisher:
             return list(await asyncio.gather(*(self._answer(*answer) for answer in answers)))
 
     async def progress(self, project: str, request_id: str) -> Progress | None:
-        """How far a request has come; None when the project has no such request."""
+        """How far a request has come, and what it changed; None when the project has no such request."""
         outcome = await self._call(self._database.outcome, project, request_id)
-        if outcome is None:
-            return None
-        entries = await self._call(self._database.request_history, project, request_id)
-        return progress_of_rows(outcome, entries)
+        return None if outcome is None else await self._with_changes(outcome)
 
     async def _answer(self, request: MemoryRequest, waiter: Waiter, outcome: RequestOutcome) -> Progress:
         if waiter.done.done():
             WAITS.labels("events").inc()
-            return progress_of_events(waiter.done.result())
-        progress = await self.progress(request.project, request.request_id) or Progress(outcome.status)
+            return waiter.done.result()
+        known = await self._call(self._database.outcome, request.project, request.request_id)
+        outcome = known or outcome
+        progress = await self._with_changes(outcome) if names_changes(request.op) else progress_of_rows(outcome)
         WAITS.labels("outcome" if progress.status in _ENDED else "nothing").inc()
         return progress
+
+    async def _with_changes(self, outcome: RequestOutcome) -> Progress:
+        return progress_of_rows(outcome, await self._call(self._database.browsing.changes, *outcome.key))
 
     async def _accept_and_publish(self, requests: Sequence[MemoryRequest]) -> tuple[list[RequestOutcome], bool]:
         values = [request.to_json() for request in requests]

@@ -6,30 +6,38 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gateway.writes.progress import Progress, change_of_event, names_changes
+from schemas.events import EventType
+from schemas.history import Change, RequestStatus
 from schemas.inbound import InboundEvent
-from schemas.requests import MAX_MESSAGES
 
 _Key = tuple[str, str]
 
 
 class Waiter:
-    """Collects the events of one request; ``done`` resolves to them in order of their index.
+    """Collects what the events of one request say, in order of their index; ``done`` resolves to it.
 
-    Only as many are kept as an ``add`` can have: a ``delete_all`` may have any number, which nobody reads.
+    Of an event no more is kept than the answer tells: an event may be large, and a request may have many.
     """
 
     def __init__(self) -> None:
-        self.done: asyncio.Future[list[InboundEvent]] = asyncio.get_running_loop().create_future()
-        self._events: dict[int, InboundEvent] = {}
+        self.done: asyncio.Future[Progress] = asyncio.get_running_loop().create_future()
+        self._changes: dict[int, Change] = {}
         self._seen: set[int] = set()
 
     def take(self, event: InboundEvent) -> None:
-        """Keep the event; one that comes again is the same and counts once."""
-        self._seen.add(event.body.index)
-        if event.body.index < MAX_MESSAGES:
-            self._events[event.body.index] = event
-        if len(self._seen) >= event.body.count and not self.done.done():
-            self.done.set_result([self._events[index] for index in sorted(self._events)])
+        """Note the event; one that comes again is the same and counts once."""
+        body = event.body
+        self._seen.add(body.index)
+        if names_changes(body.op) and (change := change_of_event(event)) is not None:
+            self._changes[body.index] = change
+        if len(self._seen) < body.count or self.done.done():
+            return
+        if event.type is EventType.FAILED:  # then it is the only one
+            self.done.set_result(Progress(RequestStatus.FAILED, (), body.reason, body.detail))
+        else:
+            changes = tuple(self._changes[index] for index in sorted(self._changes))
+            self.done.set_result(Progress(RequestStatus.SUCCEEDED, changes))
 
 
 class Waiters:

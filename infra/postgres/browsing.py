@@ -8,20 +8,22 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Select, TableValuedAlias, Uuid, column, func, literal, select, union_all
+from sqlalchemy import Connection, Select, TableValuedAlias, Uuid, column, func, literal, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from infra.postgres.bounded import bounded, shown
+from infra.postgres.bounded import TooLargeError, bounded, shown
 from infra.postgres.engine import Connect
 from infra.postgres.reads import past, served
-from infra.postgres.rows import entry_of, memory_of, outcome_of
+from infra.postgres.rows import change_of, memory_of, outcome_of, scope_of
 from infra.postgres.tables import memories, memory_history, requests
 from schemas.filters import Filter
-from schemas.history import HistoryEntry, RequestOutcome
+from schemas.history import Change, RequestOutcome
 from schemas.memories import Memory
 from schemas.scope import ENTITY_FIELDS, Scope
 
-_CHANGES_SHOWN: Final = 100
+_CHANGES_SHOWN: Final = 1_000
+#: The same for each request in a list of them.
+_CHANGES_LISTED: Final = 100
 #: Requests are counted up to here: a project may have had millions, and each page would count them all.
 _COUNTED_MAX: Final = 10_000
 
@@ -37,17 +39,29 @@ class Entity:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class StoredMemory:
+    """What a change of a memory needs to know of it."""
+
+    id: UUID
+    scope: Scope
+    deleted_at: datetime | None
+
+
 class Browsing:
     """Reads of one project, on the database's connections."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
 
-    def stored(self, project: str, ids: Iterable[UUID]) -> dict[UUID, Memory]:
+    def stored(self, project: str, ids: Iterable[UUID]) -> dict[UUID, StoredMemory]:
         """Those of these memories that the project has, deleted and expired ones too."""
-        statement = select(memories).where(memories.c.project == project, memories.c.id.in_(list(ids)))
+        table = memories.c
+        columns = table.id, table.project, *(table[field] for field in ENTITY_FIELDS), table.deleted_at
+        statement = select(*columns).where(table.project == project, table.id.in_(list(ids)))
         with self._connect(project) as connection:
-            return {row.id: memory_of(row) for row in connection.execute(statement)}
+            found = connection.execute(statement)
+            return {row.id: StoredMemory(row.id, scope_of(row), row.deleted_at) for row in found}
 
     def memory_at(self, project: str, id: UUID, as_of: datetime, show_expired: bool) -> Memory | None:
         """The memory as it stood at a past moment, if it was live then."""
@@ -102,15 +116,15 @@ class Browsing:
 
     def requests(
         self, project: str, limit: int, offset: int
-    ) -> tuple[int, list[tuple[RequestOutcome, list[HistoryEntry]]]]:
+    ) -> tuple[int, list[tuple[RequestOutcome, list[Change]]]]:
         """How many requests the project has had, and a page of what became of them, latest first.
 
-        Each comes with its first changes, 100 at most. The count ends at 10,000, or behind this page: it is always
-        beyond the page when there are more.
+        Each comes with its first changes, 100 at most: ``bounded``, those of a lone request as far as they fit.
+        The count ends at 10,000, or behind this page: it is always beyond the page when there are more.
         """
         mine = requests.c.project == project
         statement = (
-            select(requests)
+            select(*shown(requests))
             .where(mine)
             .order_by(requests.c.recorded_at.desc(), requests.c.request_id)
             .limit(limit + 1)
@@ -123,13 +137,14 @@ class Browsing:
             if outcomes:
                 total = max(total, offset + len(outcomes))
             page = outcomes[:limit]
-            table = memory_history.c
-            named = table.request_id.in_([outcome.request_id for outcome in page])
-            changes: dict[str, list[HistoryEntry]] = {outcome.request_id: [] for outcome in page}
-            found = select(memory_history).where(table.project == project, named, table.index < _CHANGES_SHOWN)
-            for row in connection.execute(found.order_by(table.index)):
-                changes[row.request_id].append(entry_of(row))
+            ids = [outcome.request_id for outcome in page]
+            changes = _changes(connection, project, ids, _CHANGES_LISTED)
             return total, [(outcome, changes[outcome.request_id]) for outcome in page]
+
+    def changes(self, project: str, request_id: str) -> list[Change]:
+        """The first changes of a request in the order of ``index``: 1,000 at most, and as far as they fit."""
+        with self._connect(project) as connection:
+            return _changes(connection, project, [request_id], _CHANGES_SHOWN)[request_id]
 
     def _entities(self, project: str, field: str) -> Select[str, str, int, datetime, datetime]:
         name = memories.c[field]
@@ -150,3 +165,24 @@ def _ranked(ids: Sequence[UUID]) -> TableValuedAlias:
     """The ids as rows, each with its place."""
     values = func.unnest(literal(list(ids), ARRAY(Uuid)))
     return values.table_valued(column("id", Uuid), with_ordinality="place", name="ranked").render_derived()
+
+
+def _changes(
+    connection: Connection, project: str, request_ids: Sequence[str], most: int
+) -> dict[str, list[Change]]:
+    """The first changes of each of these requests: ``bounded``."""
+    table = memory_history.c
+    statement = (
+        select(table.request_id, table.kind, table.memory_id, table.text)
+        .where(table.project == project, table.request_id.in_(request_ids), table.index < most)
+        .order_by(table.index)
+    )
+    found: dict[str, list[Change]] = {id: [] for id in request_ids}
+    try:
+        for row in bounded(connection, statement):
+            found[row.request_id].append(change_of(row))
+    except TooLargeError:
+        # Nobody could ask for fewer than one, and must learn what became of it.
+        if len(request_ids) > 1:
+            raise
+    return found

@@ -204,7 +204,10 @@ class Database:
             return reads.listed(connection, scope, limit, offset, show_expired, where, as_of)
 
     def history(self, project: str, memory_id: UUID) -> list[HistoryEntry]:
-        """Every version of a memory, oldest first; empty when the project has no such memory."""
+        """Every version of a memory, oldest first; empty when the project has no such memory.
+
+        Less the metadata before each, which is that of the version before. Raises ``TooLargeError``.
+        """
         with self._connection(project) as connection:
             return reads.history(connection, project, memory_id)
 

@@ -179,14 +179,14 @@ def past(scope: Scope, as_of: datetime, id: UUID | None = None) -> FromClause:
 
 
 def history(connection: Connection, project: str, memory_id: UUID) -> list[HistoryEntry]:
-    """Every version of a memory, oldest first."""
+    """Every version of a memory, oldest first, less the metadata before it: ``bounded``."""
     table = memory_history.c
     statement = (
-        select(memory_history)
+        select(*shown(memory_history))
         .where(table.project == project, table.memory_id == memory_id)
         .order_by(table.version)
     )
-    return [entry_of(row) for row in connection.execute(statement)]
+    return [entry_of(row) for row in bounded(connection, statement)]
 
 
 def request_history(
@@ -205,7 +205,8 @@ def request_history(
 
 def outcome(connection: Connection, project: str, request_id: str) -> RequestOutcome | None:
     """What became of a request."""
-    statement = select(requests).where(requests.c.project == project, requests.c.request_id == request_id)
+    mine = requests.c.project == project, requests.c.request_id == request_id
+    statement = select(*shown(requests)).where(*mine)
     row = connection.execute(statement).one_or_none()
     return None if row is None else outcome_of(row)
 

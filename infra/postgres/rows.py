@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import Row, Table
 from sqlalchemy.dialects import postgresql
 
-from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
+from schemas.history import Change, ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
 from schemas.memories import Memory
 from schemas.problems import DeadLetterReason, FailureReason
 from schemas.scope import Scope
@@ -44,14 +44,20 @@ def memory_of(row: Row[Any]) -> Memory:
     )
 
 
+def change_of(row: Row[Any]) -> Change:
+    return Change(ChangeKind(row.kind), row.memory_id, row.text)
+
+
 def entry_of(row: Row[Any]) -> HistoryEntry:
+    """The entry in a row of ``memory_history``; the metadata before the change, if it was read."""
+    columns = row._mapping
     return HistoryEntry(
         kind=ChangeKind(row.kind),
         memory=memory_of(row),
         previous_text=row.previous_text,
-        previous_metadata=row.previous_metadata,
+        previous_metadata=columns.get("previous_metadata"),
         request_id=row.request_id,
-        index=row._mapping["index"],
+        index=columns["index"],
         recorded_at=row.recorded_at,
     )
 

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from agents.stages.apply import apply
+from agents.stages.purge import purge
 from gateway.settings import GatewaySettings
 from gateway.threads import Call
+from gateway.writes.progress import Progress
 from gateway.writes.publisher import Publisher
 from gateway.writes.waiters import Waiters
 from infra.postgres import Database
@@ -18,6 +21,7 @@ from schemas.problems import StoreUnavailableError
 from schemas.requests import MemoryRequest
 from streams.producer import Producer
 from streams.settings import KafkaSettings
+from tests.harness.items import item
 
 
 @pytest.fixture
@@ -54,3 +58,18 @@ async def test_nothing_is_accepted_while_kafka_is_known_to_be_away(
     with pytest.raises(StoreUnavailableError, match="Kafka"):
         await publisher(database, threads, kafka_is_up=False).submit(request())
     assert database.outcome("default", "r") is None
+
+
+async def test_only_who_adds_is_told_of_the_changes(database: Database, threads: ThreadPoolExecutor) -> None:
+    adding, deleting = request(), MemoryRequest(request_id="d", op="delete_all", user_id="alice")
+    apply(database, [item(adding)])
+    while purge(database, item(deleting)).is_open:
+        pass
+    publishing = publisher(database, threads, kafka_is_up=True)
+    # Both have ended: what is told comes from Postgres.
+    added, deleted = [await publishing.submit_and_wait(one) for one in (adding, deleting)]
+    assert (added.status, [change.text for change in added.changes]) == (RequestStatus.SUCCEEDED, ["x"])
+    assert deleted == Progress(RequestStatus.SUCCEEDED)
+    told = await publishing.progress("default", "d")
+    assert told is not None
+    assert [change.text for change in told.changes] == ["x"]

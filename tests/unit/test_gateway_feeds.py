@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -19,7 +21,7 @@ from gateway.http.problems import ApiError
 from gateway.routes.streaming import parse_feed
 from gateway.settings import GatewaySettings
 from gateway.settings_feeds import FeedSettings
-from gateway.writes.progress import progress_of_events
+from gateway.writes.progress import Progress
 from gateway.writes.waiters import Waiters
 from schemas.events import EventType, change_event, outcome_event
 from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
@@ -37,9 +39,12 @@ def outcome(changes: int, **other: Any) -> RequestOutcome:
 
 
 def added(index: int = 0, count: int = 1, text: str = "hello") -> InboundEvent:
+    return changed(ChangeKind.ADDED, outcome(count), index, text)
+
+
+def changed(kind: ChangeKind, of: RequestOutcome, index: int, text: str) -> InboundEvent:
     memory = Memory(uuid4(), SCOPE, text, 1, NOW, NOW)
-    entry = HistoryEntry(ChangeKind.ADDED, memory, None, None, "r1", index, NOW)
-    event = change_event(entry, outcome(count))
+    event = change_event(HistoryEntry(kind, memory, None, None, "r1", index, NOW), of)
     return decode_event(event.key.encode(), event.body, event.headers())
 
 
@@ -90,17 +95,38 @@ async def test_a_waiter_gets_all_events_of_its_request_in_order() -> None:
             waiters.deliver(event)
         assert not waiter.done.done()
         waiters.deliver(added(0, 2, "first"))
-        progress = progress_of_events(await waiter.done)
+        progress = await waiter.done
         assert not other.done.done()
     assert [change.text for change in progress.changes] == ["first", "second"]
     assert len(waiters) == 0
+
+
+async def test_a_waiter_keeps_no_event() -> None:
+    waiters = Waiters()
+    with waiters.waiting("p", "r1") as waiter:
+        event = added(0, 2)
+        kept = weakref.ref(event)
+        waiters.deliver(event)
+        del event
+        gc.collect()
+        assert kept() is None
+        assert not waiter.done.done()
+
+
+async def test_who_waits_for_a_delete_all_is_told_of_no_text() -> None:
+    waiters = Waiters()
+    delete_all = RequestOutcome("r1", SCOPE, "delete_all", "h", RequestStatus.SUCCEEDED, NOW, changes=2)
+    with waiters.waiting("p", "r1") as waiter:
+        for index in range(2):
+            waiters.deliver(changed(ChangeKind.DELETED, delete_all, index, "large"))
+        assert await waiter.done == Progress(RequestStatus.SUCCEEDED)
 
 
 async def test_a_failed_request_says_why() -> None:
     waiters = Waiters()
     with waiters.waiting("p", "r1") as waiter:
         waiters.deliver(failed())
-        progress = progress_of_events(await waiter.done)
+        progress = await waiter.done
     assert (progress.status, progress.reason, progress.detail) == (RequestStatus.FAILED, "not_found", "no")
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from gateway.http.wire import event_json, history_json, memory_json
-from gateway.writes.progress import Change, Progress, progress_of_rows
-from schemas.history import ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
+from gateway.writes.progress import Progress, progress_of_rows
+from schemas.history import Change, ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
 from schemas.memories import Memory
 from schemas.problems import FailureReason
 from schemas.scope import Scope
