@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -55,11 +55,13 @@ class Searches:
 
 
 @asynccontextmanager
-async def searched(system: System, database: Database) -> AsyncIterator[Searches]:
+async def searched(
+    system: System, database: Database, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Searches]:
     """A gateway process, and searches of it all the while."""
     port = unused_port()
     token = database.create_api_key("default", "test")
-    gateway = system.start("gateway", "gateway", "--port", str(port))
+    gateway = system.start("gateway", "gateway", "--port", str(port), environment=environment)
     searches = Searches(f"http://127.0.0.1:{port}", token)
     async with httpx.AsyncClient(timeout=30) as client:
 
@@ -198,42 +200,52 @@ async def test_a_worker_that_sleeps_through_a_rebuild_loses_nothing(system: Syst
 
 
 @pytest.mark.case("rebuild-another-model")
-async def test_another_model_while_workers_of_both_write(system: System, case: Case) -> None:
-    """Each model's workers write only their own collection; what the others changed, their sweep brings in."""
+async def test_another_model_while_workers_of_both_write(system: System, case: Case, database: Database) -> None:
+    """Each model's workers write only their own collection; what the others changed, their sweep brings in.
+
+    Searches go on at a gateway of the old model until all is there, and then at one of the new while the old goes.
+    """
     work = case.work(embedded=0.1)
     sweeping = {"worker.sweep_interval_s": "1", "worker.sweep_grace_s": "0.5"}
     new = {"AGENTMEM_EMBEDDING_VARIANT": "int8"}
     command = Agentmem(system.folder, system.environment())
     command_of_new = command.with_environment(**new)
     old_worker = system.start_worker(sweeping)
+    await publish(system, [message({"request_id": "kept", "op": "add", "user_id": "keeper", "text": _KEPT})])
     await publish(system, work.messages(case.scaled(1_500, 500)))
     await caught_up(system, _WITHIN_S)
     too_early = system.start_worker(environment=new)
     assert await too_early.ended(_WITHIN_S) == ExitCode.MISCONFIGURED
     assert "agentmem rebuild" in too_early.text()
 
-    done = await asyncio.to_thread(command_of_new, "rebuild", "--json")
-    assert done.code == ExitCode.OK, (done.out, done.err)
-    assert orjson.loads(done.out)["dropped"] == []
-    await publish(system, work.messages(200))  # before any worker of the new model is there
-    await caught_up(system, _WITHIN_S)
-    new_worker = system.start_worker(sweeping, new)
-    await has_members(system, 2)
-    await publish(system, work.messages(500))
-    await caught_up(system, _WITHIN_S)
-    for one in (command, command_of_new):
+    async with searched(system, database) as searches:
+        done = await asyncio.to_thread(command_of_new, "rebuild", "--json")
+        assert done.code == ExitCode.OK, (done.out, done.err)
+        assert orjson.loads(done.out)["dropped"] == []
+        await publish(system, work.messages(200))  # before any worker of the new model is there
+        await caught_up(system, _WITHIN_S)
+        new_worker = system.start_worker(sweeping, new)
+        await has_members(system, 2)
+        await publish(system, work.messages(500))
+        await caught_up(system, _WITHIN_S)
+        for one in (command, command_of_new):
 
-        async def clean(one: Agentmem = one) -> bool:
-            return (await asyncio.to_thread(one, "verify", "--settle", "1")).code == ExitCode.OK
+            async def clean(one: Agentmem = one) -> bool:
+                return (await asyncio.to_thread(one, "verify", "--settle", "1")).code == ExitCode.OK
 
-        await eventually(clean, _WITHIN_S, "nothing is missing", system.logs)
+            await eventually(clean, _WITHIN_S, "nothing is missing", system.logs)
+        await eventually(_more(searches, 20), _WITHIN_S, "searches go on")
+    assert searches.wrong == []
     await case.judge(system)
 
     await stop_cleanly(old_worker)
-    dropped = await asyncio.to_thread(command_of_new, "rebuild", "--drop-other-models", "--json")
-    assert orjson.loads(dropped.out)["dropped"] == [system.weaviate.collection]
-    await publish(system, work.messages(100))
-    await caught_up(system, _WITHIN_S)
+    async with searched(system, database, new) as searches:
+        dropped = await asyncio.to_thread(command_of_new, "rebuild", "--drop-other-models", "--json")
+        assert orjson.loads(dropped.out)["dropped"] == [system.weaviate.collection]
+        await publish(system, work.messages(100))
+        await caught_up(system, _WITHIN_S)
+        await eventually(_more(searches, searches.answered + 20), _WITHIN_S, "searches go on")
+    assert searches.wrong == []
     assert (await asyncio.to_thread(command_of_new, "verify", "--settle", "1")).code == ExitCode.OK
     assert (await asyncio.to_thread(command, "verify")).code == ExitCode.MISCONFIGURED
     await stop_cleanly(new_worker)
