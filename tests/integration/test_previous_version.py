@@ -76,9 +76,13 @@ async def work_on(system: System, work: Workload) -> None:
 
 
 async def additions(system: System) -> set[str]:
-    """The ids of all events that tell of a new memory."""
-    events = await read_topic(system, system.topics.events)
-    return {event.header("ce_id") or "" for event in events if event.header("ce_type") == EventType.ADDED}
+    """The ids of all events that tell of a new memory in the webhook's project."""
+    mine = [
+        event
+        for event in await read_topic(system, system.topics.events)
+        if event.header("ce_type") == EventType.ADDED and (event.key or b"").startswith(b"default/")
+    ]
+    return {event.header("ce_id") or "" for event in mine}
 
 
 def log_of(database: Database, webhook: Webhook) -> list[Delivery]:
