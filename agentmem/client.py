@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -64,13 +65,13 @@ class GatewayClient:
     @asynccontextmanager
     async def stream(
         self, path: str, params: Mapping[str, str], headers: Mapping[str, str], silence_s: float
-    ) -> AsyncIterator[aiohttp.StreamReader]:
-        """An endless answer; ``silence_s`` without a byte counts as a lost connection."""
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The lines of an endless answer; ``silence_s`` without one counts as a lost connection."""
         timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S, sock_read=silence_s)
         async with self._request("GET", path, timeout, params=params, headers=headers) as response:
             if response.content_type != "text/event-stream":
                 raise self._stranger()
-            yield response.content
+            yield _lines(response.content, silence_s)
 
     @asynccontextmanager
     async def _request(
@@ -127,3 +128,13 @@ class GatewayClient:
         # Without credentials, should the address hold some.
         parts = urlsplit(self._url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+async def _lines(content: aiohttp.StreamReader, silence_s: float) -> AsyncIterator[bytes]:
+    while True:
+        # aiohttp's own timeout is gone when it stumbles over what it reads, and its reader waits for ever.
+        async with asyncio.timeout(silence_s):
+            line = await content.readline()
+        if not line:
+            return
+        yield line

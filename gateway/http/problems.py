@@ -100,10 +100,13 @@ def problems_middleware(settings: GatewaySettings) -> Middleware:
         try:
             response = await handler(request)
         except _EXPECTED as error:
+            if _has_begun(request):
+                raise
             response = problem_response(request, _as_problem(error, settings.retry_after_s))
         except Exception:
-            if request.transport is None:
-                raise  # the caller has gone: nobody is left to be told
+            # Nobody is left to be told, or can be: aiohttp logs it, and ends the connection.
+            if request.transport is None or _has_begun(request):
+                raise
             log.exception("%s %s failed", request.method, request.path)
             problem = ApiError(500, "internal_error", "The gateway failed; its log knows the request id.")
             response = problem_response(request, problem)
@@ -113,6 +116,11 @@ def problems_middleware(settings: GatewaySettings) -> Middleware:
         return response
 
     return middleware
+
+
+def _has_begun(request: web.Request) -> bool:
+    """Whether some of an answer was sent: another one would be taken for more of it."""
+    return bool(request.writer.output_size)
 
 
 async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:

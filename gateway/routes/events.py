@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -23,7 +25,11 @@ from gateway.services import SERVICES
 from gateway.settings import GatewaySettings
 from gateway.shapes.requests import Event
 
+log = logging.getLogger(__name__)
+
 NO_LONGER_ALLOWED: Final = "Your credential is no longer good."
+FAILED: Final = "The gateway failed; its log says why."
+NOTHING_LOST: Final = "Nothing is lost: ask again from this cursor."
 
 
 @operation(answers={200: Event}, problems=(404,))
@@ -50,53 +56,63 @@ async def stream(request: web.Request) -> web.StreamResponse:
         send_timeout=services.settings.feed_send_timeout_s,
     )
     async with services.readers.open(wanted, start) as reader:
+        sending = _Sending(request, reader, response, services.settings, reader.cursor)
         await response.prepare(request)
         # Suppressed: the reader has gone, or takes nothing any more.
         async with response:
             with suppress(ConnectionResetError, TimeoutError):
-                await _send_until_end(request, reader, response, services.settings)
+                await sending.run()
     return response
 
 
-async def _send_until_end(
-    request: web.Request, reader: Reader, response: EventSourceResponse, settings: GatewaySettings
-) -> None:
-    try:
-        await _send(request, reader, response, settings)
-    except StreamEndedError as end:
-        kind = "cut_off" if end.cut_off else "ended"
-        await response.send(end.detail, id=reader.cursor, event=f"agentmem.stream.{kind}")
+@dataclass(slots=True)
+class _Sending:
+    """One stream on its way; ``told`` is the cursor that its reader has, as soon as one was sent."""
 
+    request: web.Request
+    reader: Reader
+    response: EventSourceResponse
+    settings: GatewaySettings
+    told: str
 
-async def _send(
-    request: web.Request, reader: Reader, response: EventSourceResponse, settings: GatewaySettings
-) -> None:
-    loop = asyncio.get_running_loop()
-    told = await _tell_position(reader, response, "", settings)
-    check_at = loop.time() + settings.feed_heartbeat_s
-    # While nothing happens only the response's own pings notice that the reader has gone.
-    while response.is_connected():
-        event = await reader.next(settings.feed_heartbeat_s)
-        if event is not None:
-            told = reader.cursor
-            await response.send(event.document, id=told, event=event.type.value)
-        else:
-            told = await _tell_position(reader, response, told, settings)
-        if loop.time() >= check_at:
-            if not await may_still_read(request):
-                raise StreamEndedError(NO_LONGER_ALLOWED, cut_off=True)
-            check_at = loop.time() + settings.feed_heartbeat_s
+    async def run(self) -> None:
+        """Send events until the stream ends, and that it did."""
+        try:
+            await self._send()
+        except StreamEndedError as end:
+            await self._end("cut_off" if end.cut_off else "ended", end.detail, self.reader.cursor)
+        except (ConnectionResetError, TimeoutError):
+            raise
+        except Exception:
+            log.exception("a stream of events failed")
+            await self._end("ended", f"{FAILED} {NOTHING_LOST}", self.told)
 
+    async def _send(self) -> None:
+        loop, heartbeat_s = asyncio.get_running_loop(), self.settings.feed_heartbeat_s
+        await self._tell_position(self.told)
+        check_at = loop.time() + heartbeat_s
+        # While nothing happens only the response's own pings notice that the reader has gone.
+        while self.response.is_connected():
+            event = await self.reader.next(heartbeat_s)
+            cursor = self.reader.cursor
+            if event is not None:
+                await self.response.send(event.document, id=cursor, event=event.type.value)
+                self.told = cursor
+            elif cursor != self.told:
+                await self._tell_position(cursor)
+            if loop.time() >= check_at:
+                if not await may_still_read(self.request):
+                    raise StreamEndedError(NO_LONGER_ALLOWED, cut_off=True)
+                check_at = loop.time() + heartbeat_s
 
-async def _tell_position(
-    reader: Reader, response: EventSourceResponse, told: str, settings: GatewaySettings
-) -> str:
-    """An id without an event: the reader remembers it, and a quiet stream is resumed from where it was."""
-    cursor = reader.cursor
-    if cursor != told:
-        async with asyncio.timeout(settings.feed_send_timeout_s):
-            await response.write(f"id: {cursor}\n\n".encode())
-    return cursor
+    async def _tell_position(self, cursor: str) -> None:
+        """An id without an event: the reader remembers it, and a quiet stream is resumed from where it was."""
+        async with asyncio.timeout(self.settings.feed_send_timeout_s):
+            await self.response.write(f"id: {cursor}\n\n".encode())
+        self.told = cursor
+
+    async def _end(self, kind: str, detail: str, cursor: str) -> None:
+        await self.response.send(detail, id=cursor, event=f"agentmem.stream.{kind}")
 
 
 ROUTES: Final = [

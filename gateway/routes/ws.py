@@ -19,7 +19,7 @@ from gateway.http.jsonio import dumps, loads_object
 from gateway.http.problems import ApiError
 from gateway.http.routing import Route
 from gateway.openapi.operation import operation
-from gateway.routes.events import NO_LONGER_ALLOWED
+from gateway.routes.events import FAILED, NO_LONGER_ALLOWED, NOTHING_LOST
 from gateway.routes.streaming import make_filter, may_still_read
 from gateway.routes.ws_messages import MESSAGES, Ping, Subscribe, Unsubscribe
 from gateway.services import SERVICES
@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 
 _MESSAGE_MAX: Final = 16 * 1024
 _SUBSCRIPTIONS_MAX: Final = 20
-_FAILED: Final = "The gateway failed; its log says why."
-_NOTHING_LOST: Final = "Nothing is lost: ask again from this cursor."
 
 
 @operation(answers={101: None})
@@ -141,9 +139,9 @@ class _Connection:
             except Exception:
                 log.exception("a subscription to events failed")
                 if subscription.told is None:
-                    await self._send_error("internal_error", _FAILED, name)
+                    await self._send_error("internal_error", FAILED, name)
                 else:
-                    await self._send_closed("ended", f"{_FAILED} {_NOTHING_LOST}", name, subscription.told)
+                    await self._send_closed("ended", f"{FAILED} {NOTHING_LOST}", name, subscription.told)
         except (ConnectionResetError, TimeoutError):
             self._abort()
 

@@ -12,6 +12,7 @@ from aiohttp import ClientError
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
+from sqlalchemy import text
 
 from gateway.feeds.hub import FeedFilter, StreamEndedError
 from gateway.feeds.readers import BEGINNING, Reader
@@ -162,6 +163,50 @@ async def test_a_stream_ends_when_its_key_does(feeds: FeedsWorld) -> None:
         message = await stream.next()
         assert message.event == "agentmem.stream.cut_off"
         assert "credential" in message.data
+
+
+async def test_a_stream_whose_key_cannot_be_looked_up_ends_with_its_cursor(
+    feeds: FeedsWorld, postgres_settings: PostgresSettings
+) -> None:
+    role = postgres_settings.gateway_role
+    async with feeds.stream() as stream:
+        begin = stream.cursor
+        with feeds.database._connection() as connection:
+            connection.execute(text(f"REVOKE SELECT ON api_keys FROM {role}"))
+        message = await stream.next()
+        assert (message.event, message.id) == ("agentmem.stream.ended", begin)
+        assert "The gateway failed" in message.data
+        assert await stream.response.content.read() == b""
+    with feeds.database._connection() as connection:
+        connection.execute(text(f"GRANT SELECT ON api_keys TO {role}"))
+    await feeds.publish(added("after"))
+    async with feeds.stream(cursor=begin) as resumed:
+        assert await resumed.texts(1) == ["after"]
+
+
+async def test_a_stream_that_fails_after_an_event_was_taken_goes_on_with_that_event(
+    feeds: FeedsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Reader.next
+
+    async def fail(reader: Reader, timeout_s: float) -> None:
+        if await take(reader, timeout_s) is not None:
+            raise RuntimeError("a defect")
+
+    async with feeds.stream() as stream:
+        await feeds.publish(added("0"))
+        cursor = (await stream.next()).id
+        with monkeypatch.context() as broken:
+            broken.setattr(Reader, "next", fail)
+            # The one that is under way still returns the first.
+            await feeds.publish(added("1"), added("2"))
+            texts = []
+            while (message := await stream.next()).event != "agentmem.stream.ended":
+                texts.append(message.text)
+                cursor = message.id
+        assert message.id == cursor
+    async with feeds.stream(cursor=message.id) as resumed:
+        assert texts + await resumed.texts(2 - len(texts)) == ["1", "2"]
 
 
 async def test_a_slow_reader_is_cut_off_and_the_others_go_on(

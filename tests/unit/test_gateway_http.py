@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
@@ -32,6 +32,14 @@ async def _fail(request: web.Request) -> web.Response:
     }.get(request.match_info["how"], RuntimeError("secret"))
 
 
+async def _fail_midway(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await response.write(b"a part")
+    await _fail(request)
+    return response
+
+
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
     problems = problems_middleware(GatewaySettings(retry_after_s=7))
@@ -43,6 +51,7 @@ async def client() -> AsyncIterator[Client]:
             Route("POST", "/v1/things/{id}/", _echo, None),
             Route("GET", "/v1/things/{id}/parts", _echo, None),
             Route("GET", "/fail/{how}", _fail, None),
+            Route("GET", "/midway/{how}", _fail_midway, None),
         ],
     )
     app.on_response_prepare.append(add_request_id)
@@ -96,6 +105,15 @@ async def test_every_failure_is_a_problem(client: Client, method: str, path: str
         assert response.headers["Retry-After"] == "7"
     if status == 405:
         assert response.headers["Allow"] == "GET, POST"
+
+
+@pytest.mark.parametrize("how", ["setup", "bug"])
+async def test_an_answer_that_fails_midway_is_cut_off(client: Client, how: str) -> None:
+    async with client.get(f"/midway/{how}") as response:
+        assert response.status == 200
+        assert await response.content.readexactly(6) == b"a part"
+        with pytest.raises(ClientPayloadError):
+            await response.content.read()
 
 
 async def test_a_body_that_is_too_large_is_refused(client: Client) -> None:
