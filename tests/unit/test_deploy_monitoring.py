@@ -22,11 +22,18 @@ from tests.unit.deploy_files import ALERTS, DASHBOARD, DEPLOY, K8S, ROOT
 _SUFFIXES: Final = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 #: What Prometheus itself adds.
 _OF_PROMETHEUS: Final = {"up": {"job", "instance"}}
+#: What it has of the kubelet and of node_exporter.
+_OF_DISKS: Final = {
+    "kubelet_volume_stats_available_bytes": {"namespace", "persistentvolumeclaim"},
+    "kubelet_volume_stats_capacity_bytes": {"namespace", "persistentvolumeclaim"},
+    "node_filesystem_avail_bytes": {"instance", "mountpoint"},
+    "node_filesystem_size_bytes": {"instance", "mountpoint"},
+}
 
 
 def samples() -> dict[str, set[str]]:
-    """The name of every time series that AgentMem has, with its labels."""
-    found = dict(_OF_PROMETHEUS)
+    """The name of every time series that AgentMem or its Prometheus has, with its labels."""
+    found = _OF_PROMETHEUS | _OF_DISKS
     for metric in vars(infra.telemetry.metrics).values():
         if isinstance(metric, MetricWrapperBase):
             family = next(iter(metric.describe()))
@@ -60,7 +67,7 @@ def expressions() -> Iterator[tuple[str, str, str]]:
 def test_an_expression_is_over_what_exists(expression: str, shown: str) -> None:
     promql_parser.parse(expression)
     outside_of_texts = re.sub(r'"[^"]*"', '""', expression)
-    named = set(re.findall(r"\b(?:agentmem_\w+|up)\b", outside_of_texts))
+    named = set(re.findall(r"\b(?:(?:agentmem|kubelet|node)_\w+|up)\b", outside_of_texts))
     assert named
     assert named <= SAMPLES.keys()
     labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"", outside_of_texts))
