@@ -68,12 +68,15 @@ async def test_a_store_killed_under_load(
     await stop_cleanly(*workers)
 
 
-@pytest.mark.case("weaviate-away-{seconds}", full=["weaviate-away-60"])
-@pytest.mark.parametrize("seconds", [30, 60])
+@pytest.mark.case("weaviate-away-{seconds}", full=["weaviate-away-60", "weaviate-away-330"])
+@pytest.mark.parametrize("seconds", [30, 60, 330])
 async def test_weaviate_away_with_a_rebalance_in_the_middle(
     breakable: OwnStores, breakable_system: System, case: Case, seconds: int
 ) -> None:
-    """Longer than a session, a rebalance and a heartbeat may take."""
+    """Longer than a session, a rebalance and a heartbeat may take.
+
+    At the longest, longer than the poll interval that clients of Kafka have by default, too: 300 s.
+    """
     system = breakable_system
     work = case.work(poison=0.01)
     await publish(system, work.messages(800))
@@ -90,6 +93,7 @@ async def test_weaviate_away_with_a_rebalance_in_the_middle(
         late = system.start_worker()
         await outage
         assert stays.code is None
+        await has_members(system, 1)  # still: the late one first waits for Weaviate
         await breakable.start("weaviate")
         await case.recovers(system)
     await has_members(system, 2)
