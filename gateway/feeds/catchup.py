@@ -27,35 +27,60 @@ _POLL_MS: Final = 500
 _RECORDS_PER_POLL: Final = 500
 #: What a reader's consumer fetches ahead of it, at most.
 _FETCH_BYTES: Final = 8 * MIB
+_NOTHING_COMES: Final = "nothing comes of what is still to be read of the event topic"
 _GONE: Final = "The events after this cursor are no longer kept: start again with from=beginning or from=now."
 
 
 class CatchUp:
-    """Reads the event topic from ``positions`` on. Close it, or its place is never free again."""
+    """Reads the event topic from ``positions`` on. Close it, or its place is never free again.
+
+    ``goal``: how far it must read at least, in partitions that this gateway's listener may not know.
+    ``patience_s``: how long nothing may come while there is more.
+    """
 
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
         topic: str,
         positions: Positions,
+        goal: Positions,
         max_s: float,
+        patience_s: float,
         give_place_free: Callable[[], None],
     ) -> None:
         self.positions = positions
+        self.goal = goal
         self.records: deque[ConsumerRecord] = deque()
         self._consumer = consumer
         self._topic = topic
-        self._deadline = asyncio.get_running_loop().time() + max_s
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + max_s
+        self._patience_s = patience_s
+        self._waiting_since: float | None = None
         self._give_place_free = give_place_free
 
     def check_deadline(self) -> None:
-        """Raises ``StreamEndedError`` for a reader that has had its place for too long."""
-        if asyncio.get_running_loop().time() > self._deadline:
+        """Raises ``StreamEndedError`` for a reader that has had its place for too long.
+
+        ``StoreUnavailableError`` where it is Kafka that keeps it waiting.
+        """
+        if self._loop.time() > self._deadline:
+            if self._waiting_since is not None:
+                raise StoreUnavailableError("Kafka", _NOTHING_COMES)
             FEEDS_CUT_OFF.inc()
             raise StreamEndedError(TOO_SLOW, cut_off=True)
 
     async def fetch(self) -> None:
-        """Wait a moment for more records. Raises ``StreamEndedError``, and ``StoreUnavailableError``."""
+        """Wait a moment for more records, which must be there.
+
+        Raises ``StreamEndedError``, and ``StoreUnavailableError``.
+        """
+        # aiokafka fetches again and again, and says nothing, while Kafka is away.
+        now = self._loop.time()
+        if self._waiting_since is None:
+            self._waiting_since = now
+        elif now > self._waiting_since + self._patience_s:
+            raise StoreUnavailableError("Kafka", _NOTHING_COMES)
         try:
             batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)
         except OffsetOutOfRangeError as error:
@@ -63,6 +88,8 @@ class CatchUp:
         except KafkaError as error:
             raise StoreUnavailableError("Kafka", repr(error)) from error
         self.records.extend(chain.from_iterable(batches.values()))
+        if self.records:
+            self._waiting_since = None
 
     def go_on_from(self, positions: Positions) -> None:
         """Fetch from ``positions`` on, in all partitions that these have."""
@@ -107,7 +134,7 @@ class CatchUps:
         self._places.take(project)
         try:
             await consumer.start()
-            positions = await self._start(consumer, start, partitions)
+            positions, goal = await self._start(consumer, start, partitions)
         except BaseException as error:
             self._places.free(project)
             await consumer.stop()
@@ -115,10 +142,15 @@ class CatchUps:
                 raise StoreUnavailableError("Kafka", repr(error)) from error
             raise
         free = partial(self._places.free, project)
-        return CatchUp(consumer, self._topic, positions, settings.catch_up_max_s, free)
+        patience_s = self._kafka.request_timeout_s
+        return CatchUp(consumer, self._topic, positions, goal, settings.catch_up_max_s, patience_s, free)
 
-    async def _start(self, consumer: AIOKafkaConsumer, start: Positions | None, partitions: int) -> Positions:
-        if start is not None and len(start) > partitions:
+    async def _start(
+        self, consumer: AIOKafkaConsumer, start: Positions | None, known: int
+    ) -> tuple[Positions, Positions]:
+        """Where it begins, and how far partitions reach that the listener does not know."""
+        partitions = known
+        if start is not None and len(start) > known:
             # Another gateway made it, which knew before this one that there are more.
             partitions = (await partition_counts(self._kafka)).get(self._topic, 0)
         log = [TopicPartition(self._topic, number) for number in range(partitions)]
@@ -132,7 +164,7 @@ class CatchUps:
         ):
             raise ApiError(410, "cursor_expired", _GONE)
         _seek(consumer, self._topic, start)
-        return start
+        return start, (0,) * known + tuple(end[partition] for partition in log[known:])
 
 
 def _seek(consumer: AIOKafkaConsumer, topic: str, positions: Positions) -> None:

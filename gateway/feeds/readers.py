@@ -121,7 +121,7 @@ class Reader:
                 past.go_on_from(self._positions)
             # Half of the queue is left for what comes while the rest is read.
             if distance(self._positions, live) <= self._feeds.capacity // 2:
-                self._goal = self._attach()
+                self._goal = furthest(past.goal, self._attach())
         return self._feed is not None and distance(self._positions, self._goal) == 0
 
     def _attach(self) -> Positions:

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 NO_LONGER_ALLOWED: Final = "Your credential is no longer good."
 FAILED: Final = "The gateway failed; its log says why."
 NOTHING_LOST: Final = "Nothing is lost: ask again from this cursor."
+#: For the access log alone.
+_CLIENT_CLOSED_REQUEST: Final = 499
 
 
 @operation(answers={200: Event}, problems=(404,))
@@ -57,6 +59,9 @@ async def stream(request: web.Request) -> web.StreamResponse:
     )
     async with services.readers.open(wanted, start) as reader:
         sending = _Sending(request, reader, response, services.settings, reader.cursor)
+        if request.transport is None:
+            # The reader has gone meanwhile; to this response that would be a defect.
+            return web.Response(status=_CLIENT_CLOSED_REQUEST)
         await response.prepare(request)
         # Suppressed: the reader has gone, or takes nothing any more.
         async with response:

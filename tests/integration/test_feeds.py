@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import pytest
 from aiohttp import ClientError
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
+from aiokafka.errors import KafkaConnectionError
 from sqlalchemy import text
 
+from gateway.feeds.catchup import CatchUp, CatchUps
 from gateway.feeds.hub import FeedFilter, StreamEndedError
 from gateway.feeds.readers import BEGINNING, Reader
 from gateway.services import SERVICES
@@ -305,3 +309,74 @@ async def test_a_reader_of_the_past_keeps_its_place_for_so_long_however_slow_it_
             cursor = reader.cursor
         async with feeds.stream(cursor=cursor) as stream:
             assert await stream.texts(number - got) == [str(count) for count in range(got, number)]
+
+
+@pytest.mark.parametrize(("catch_up_max_s", "request_timeout_s"), [(1, 300), (600, 5)])
+async def test_a_reader_of_the_past_is_told_that_kafka_went_away(
+    kafka_settings: KafkaSettings,
+    postgres_settings: PostgresSettings,
+    embedder: Embedder,
+    catch_up_max_s: float,
+    request_timeout_s: float,
+) -> None:
+    """aiokafka alone would fetch for ever."""
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise KafkaConnectionError("away")
+
+    async def wait(reader: Reader) -> None:
+        # Often, as on a stream with a quick heartbeat.
+        while True:
+            assert await reader.next(0.2) is None
+
+    world = feeds_world(kafka_settings, postgres_settings, embedder, 1, catch_up_max_s=catch_up_max_s)
+    async with world as feeds:
+        readers = feeds.gateways[0].app[SERVICES].readers
+        readers._catch_ups._kafka = kafka_settings.model_copy(update={"request_timeout_s": request_timeout_s})
+        await feeds.publish(added("1"))
+        async with readers.open(FeedFilter("ours"), BEGINNING) as reader:
+            assert reader._past is not None
+            consumer = reader._past._consumer
+            fetch = consumer.getmany
+
+            async def after_it_went_away(**options: Any) -> Any:
+                # What had been fetched before is not what this is about.
+                await fetch(**options)
+                return {}
+
+            consumer._client.send, consumer.getmany = away, after_it_went_away
+            begin = reader.cursor
+            with pytest.raises(StreamEndedError, match="Kafka cannot be reached") as ended:
+                await asyncio.wait_for(wait(reader), WAIT_S)
+            assert not ended.value.cut_off
+            assert reader.cursor == begin
+
+
+async def test_who_leaves_while_the_past_is_being_opened_is_no_defect(
+    feeds: FeedsWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    opening, left, open_it = asyncio.Event(), asyncio.Event(), CatchUps.open
+    runner = feeds.gateways[0].server.runner
+    assert runner is not None
+    server = runner.server
+    assert server is not None
+
+    async def gone() -> bool:
+        return all(connection.transport is None for connection in server.connections)
+
+    async def open_late(*arguments: Any) -> CatchUp:
+        opening.set()
+        await left.wait()
+        return await open_it(*arguments)
+
+    await feeds.publish(added("1"))
+    monkeypatch.setattr(CatchUps, "open", open_late)
+    with caplog.at_level(logging.INFO):
+        caller = asyncio.create_task(feeds.refusal("?from=beginning"))
+        await opening.wait()
+        caller.cancel()
+        await asyncio.wait([caller])
+        await eventually(gone)
+        left.set()
+        await eventually(partial(all_free, feeds))
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

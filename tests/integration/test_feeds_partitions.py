@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from aiokafka.admin import NewPartitions
 
-from gateway.feeds import listener
+from gateway.feeds import catchup, listener
 from gateway.feeds.cursors import Cursors
 from gateway.services import SERVICES
 from infra.onnx import Embedder
@@ -81,8 +81,13 @@ async def test_a_stream_that_is_catching_up_reads_new_partitions_too(feeds: Feed
 
 
 async def test_a_cursor_over_partitions_that_a_gateway_does_not_know_yet_is_good(
-    kafka_settings: KafkaSettings, postgres_settings: PostgresSettings, embedder: Embedder
+    kafka_settings: KafkaSettings,
+    postgres_settings: PostgresSettings,
+    embedder: Embedder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # So that what the gateway knows is read before what it does not.
+    monkeypatch.setattr(catchup, "_RECORDS_PER_POLL", 1)
     async with feeds_world(kafka_settings, postgres_settings, embedder, 1) as feeds:
         readers = feeds.gateways[0].app[SERVICES].readers
         known = readers._listener.positions
