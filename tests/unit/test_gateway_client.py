@@ -16,7 +16,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodin
 
 
 @asynccontextmanager
-async def streaming(rest: bytes, *, close: bool) -> AsyncIterator[AsyncIterator[bytes]]:
+async def streaming(rest: bytes, *, close: bool, silence_s: float = 60) -> AsyncIterator[AsyncIterator[bytes]]:
     """A stream of one line; when that was read, ``rest`` comes."""
     read, over = asyncio.Event(), asyncio.Event()
 
@@ -33,7 +33,7 @@ async def streaming(rest: bytes, *, close: bool) -> AsyncIterator[AsyncIterator[
     port = server.sockets[0].getsockname()[1]
     settings = Settings(url=f"http://127.0.0.1:{port}", api_key="k")
     try:
-        async with GatewayClient(settings) as client, client.stream("/", {}, {}, 1) as lines:
+        async with GatewayClient(settings) as client, client.stream("/", {}, {}, silence_s) as lines:
             assert await anext(lines) == b"id: 1\n"
             read.set()
             yield lines
@@ -51,7 +51,7 @@ async def streaming(rest: bytes, *, close: bool) -> AsyncIterator[AsyncIterator[
 async def test_a_stream_that_is_lost_can_be_asked_for_again(rest: bytes, close: bool) -> None:
     async with asyncio.timeout(60):
         with pytest.raises(CommandError) as caught:
-            async with streaming(rest, close=close) as lines:
+            async with streaming(rest, close=close, silence_s=2) as lines:
                 await anext(lines)
     assert caught.value.code is ExitCode.UNAVAILABLE
 
