@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from infra.onnx import Embedder
 from infra.weaviate import Point, VectorIndex, WeaviateSettings
-from infra.weaviate.collection import _GRAPH
+from infra.weaviate.collection import _GRAPH, MAX_CONNECTIONS
 from schemas.models import ModelIdentity
 from schemas.scope import Scope
 from schemas.vectors import unit_vector
@@ -23,7 +23,7 @@ from tests.harness.findings import Findings
 from tests.harness.kafka import caught_up, publish
 from tests.harness.observed import observe
 from tests.harness.oracle import examine
-from tests.harness.oracle_search import SAMPLE, check_searches
+from tests.harness.oracle_search import SAMPLE, check_searches, crowded
 from tests.harness.system import System
 from tests.harness.workload import Workload, seed
 
@@ -58,6 +58,8 @@ async def test_each_damage_is_counted(system: System, embedder: Embedder) -> Non
     swapped = {one: seen.points[other].vector, other: seen.points[one].vector}
     await index.upsert([replace(seen.points[id], vector=vector) for id, vector in swapped.items()])
     await index.close()
+    assert not crowded(seen.rows.values())
+    assert crowded([seen.rows[one]] * (MAX_CONNECTIONS + 1))
     searched = Findings()
     await check_searches(system.weaviate, list(seen.points.values())[:SAMPLE], 0, searched)
     assert {finding.split()[-1] for finding in searched.stale} == {str(id) for id in (unindexed, one, other)}
