@@ -18,8 +18,12 @@ from tests.harness.waiting import eventually
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
+#: What each store says when its disk is full.
+SAYS = dict.fromkeys(("postgres", "kafka"), "No space left on device") | {"weaviate": "Set READONLY"}
+
+
 @pytest.mark.case("{store}-disk-full", full=True)
-@pytest.mark.parametrize("store", ["postgres", "kafka"])
+@pytest.mark.parametrize("store", SAYS)
 async def test_a_full_disk(breakable: OwnStores, breakable_system: System, case: Case, store: str) -> None:
     """The store fails or ends; with room again (and started again, if it ended) everything goes on."""
     system = breakable_system
@@ -35,9 +39,9 @@ async def test_a_full_disk(breakable: OwnStores, breakable_system: System, case:
             disk.fill(but_mib=2)
 
             async def noticed() -> bool:
-                return "No space left on device" in breakable.log(store)
+                return SAYS[store] in breakable.log(store)
 
-            await eventually(noticed, 120, f"{store} has no space left", system.logs)
+            await eventually(noticed, 120, f"{store} says that its disk is full", system.logs)
             await asyncio.sleep(case.scaled(10, 5))
             disk.make_room()
             ended = not breakable.is_running(store)
