@@ -56,7 +56,7 @@ class CatchUp:
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + max_s
         self._patience_s = patience_s
-        self._waiting_since: float | None = None
+        self._waited_s = 0.0
         self._give_place_free = give_place_free
 
     def check_deadline(self) -> None:
@@ -65,7 +65,7 @@ class CatchUp:
         ``StoreUnavailableError`` where it is Kafka that keeps it waiting.
         """
         if self._loop.time() > self._deadline:
-            if self._waiting_since is not None:
+            if self._waited_s:
                 raise StoreUnavailableError("Kafka", _NOTHING_COMES)
             FEEDS_CUT_OFF.inc()
             raise StreamEndedError(TOO_SLOW, cut_off=True)
@@ -76,20 +76,21 @@ class CatchUp:
         Raises ``StreamEndedError``, and ``StoreUnavailableError``.
         """
         # aiokafka fetches again and again, and says nothing, while Kafka is away.
-        now = self._loop.time()
-        if self._waiting_since is None:
-            self._waiting_since = now
-        elif now > self._waiting_since + self._patience_s:
+        if self._waited_s > self._patience_s:
             raise StoreUnavailableError("Kafka", _NOTHING_COMES)
+        began = self._loop.time()
         try:
             batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)
         except OffsetOutOfRangeError as error:
             raise StreamEndedError(_GONE, cut_off=True) from error
         except KafkaError as error:
             raise StoreUnavailableError("Kafka", repr(error)) from error
+        finally:
+            # No more than it waits: a gateway that stood still has not waited for Kafka.
+            self._waited_s += min(self._loop.time() - began, _POLL_MS / 1_000)
         self.records.extend(chain.from_iterable(batches.values()))
         if self.records:
-            self._waiting_since = None
+            self._waited_s = 0.0
 
     def go_on_from(self, positions: Positions) -> None:
         """Fetch from ``positions`` on, in all partitions that these have."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import time
 
 from agentmem.exit_codes import ExitCode
 from infra.postgres import PostgresSettings
-from infra.postgres.engine import make_engine
+from infra.postgres.engine import lift_limits, make_engine
 from infra.postgres.migrate import lock, status
 from tests.acceptance.command import TIMEOUT_S, Agentmem
 from tests.harness.databases import lock_waits
@@ -58,6 +59,7 @@ def test_one_that_waits_for_another_is_interrupted(
     command = agentmem.with_environment(AGENTMEM_POSTGRES_DSN=dsn)
     engine = make_engine(postgres_settings)
     with engine.begin() as connection:
+        lift_limits(connection)  # it is idle until the command waits
         lock(connection)
         with command.running("migrate") as running:
             deadline = time.monotonic() + TIMEOUT_S
@@ -67,3 +69,11 @@ def test_one_that_waits_for_another_is_interrupted(
             running.process.send_signal(signal.SIGINT)
             assert running.process.wait(TIMEOUT_S) == ExitCode.INTERRUPTED
     engine.dispose()
+
+
+def test_a_server_that_answers_nothing_is_given_up(agentmem: Agentmem) -> None:
+    # Takes connections and never answers.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dsn = f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/x"
+        found = agentmem("migrate", AGENTMEM_POSTGRES_DSN=dsn, AGENTMEM_POSTGRES_CONNECT_TIMEOUT_S="2")
+    assert (found.code, "timeout expired" in found.err) == (ExitCode.UNAVAILABLE, True)
