@@ -46,6 +46,8 @@ _ASIDES: Final = {
     "worker_grew_mib": "MiB that the worker grew by",
     "gateway_grew_mib": "MiB that the gateway grew by",
 }
+#: The case that takes longest.
+_LONGEST: Final = "soak"
 _began: Final = time.monotonic()
 _lines: dict[str, dict[str, Any]] = {}
 
@@ -83,7 +85,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if unknown := only - names:
         raise pytest.UsageError(f"no such case: {', '.join(unknown)}; there are {', '.join(sorted(names))}")
     config.hook.pytest_deselected(items=left)
-    items[:] = kept
+    # Begun late, the longest would end alone, with the other process idle.
+    items[:] = sorted(kept, key=lambda item: ("case", _LONGEST) not in item.user_properties)
 
 
 def case_name(item: pytest.Item) -> str:
