@@ -50,6 +50,11 @@ class Rejected:
     item: Item | None = None
     span: Span | None = None
 
+    def __post_init__(self) -> None:
+        # An error holds the frames that it came through, and their variables: what was parsed of the record, and
+        # the list that this will be in. In such a circle megabytes stay until a full garbage collection.
+        self.error.with_traceback(None).__context__ = None
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:

@@ -151,6 +151,7 @@ class Storing:
         if outcome is not None:
             await self._send([outcome_event(outcome)], item, check)
         _log_dead_letter(rejected)
+        rejected.error.__cause__ = None  # told of, with the frames that it holds
         DEAD_LETTERS.labels(rejected.error.reason, rejected.stage).inc()
         RECORDS.labels("dead_lettered").inc()
 
