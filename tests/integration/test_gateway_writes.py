@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 import pytest
 from yarl import URL
 
+from gateway.http.problems import ApiError
 from tests.integration.gateway_world import IMPATIENT, World, eventually
 
 
@@ -70,6 +72,18 @@ async def test_a_conditional_write_overwrites_nothing(world: World) -> None:
     assert (await world.answer("PUT", path, {"text": "three"}, If_Match="*"))[0] == 200
     assert (await world.answer("DELETE", path, If_Match=second))[0] == 412
     assert (await world.answer("DELETE", path, If_Match='"3"'))[0] == 200
+
+
+async def test_a_refused_write_is_freed_at_once(world: World) -> None:
+    """An error that holds a frame which holds it would keep the body, until a full garbage collection."""
+    path = f"/v1/memories/{await one(world)}/"
+    gc.collect()
+    gc.disable()
+    try:
+        assert (await world.answer("PUT", path, {"text": "two"}, If_Match='"7"'))[0] == 412
+        assert not any(isinstance(kept, ApiError) for kept in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 async def test_a_repeated_write_is_one_write(world: World) -> None:
