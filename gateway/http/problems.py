@@ -103,6 +103,9 @@ def problems_middleware(settings: GatewaySettings) -> Middleware:
             if _has_begun(request):
                 raise
             response = problem_response(request, _as_problem(error, settings.retry_after_s))
+            # It holds the frames that it came through, with the body of the call. One that names it holds it, too,
+            # and all that would stay until a full garbage collection.
+            error.with_traceback(None)
         except Exception:
             # Nobody is left to be told, or can be: aiohttp logs it, and ends the connection.
             if request.transport is None or _has_begun(request):

@@ -124,9 +124,9 @@ async def _failures(request: web.Request, requests: dict[int, MemoryRequest]) ->
         return []
     answers = await request.app[SERVICES].publisher.submit_all_and_wait(list(requests.values()))
     return [
-        _error(number, progress.refusal(one.request_id))
+        _error(number, refusal)
         for (number, one), progress in zip(requests.items(), answers, strict=True)
-        if progress.failed
+        if (refusal := progress.refusal(one.request_id)) is not None
     ]
 
 

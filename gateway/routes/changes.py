@@ -118,8 +118,8 @@ async def _change(
 
 async def _submit(request: web.Request, wanted: MemoryRequest, done: str) -> Accepted:
     progress = await request.app[SERVICES].publisher.submit_and_wait(wanted)
-    if progress.failed:
-        raise progress.refusal(wanted.request_id)
+    if (refusal := progress.refusal(wanted.request_id)) is not None:
+        raise refusal
     message = done if progress.done else "The request was accepted and will be carried out."
     return {"message": message, "event_id": wanted.request_id, "status": STATUS[progress.status]}
 

@@ -133,8 +133,8 @@ async def _add(request: web.Request, body: dict[str, Any], wait: bool = False) -
         progress = await publisher.submit(memory_request)
     else:
         progress = await publisher.submit_and_wait(memory_request)
-        if progress.failed:
-            raise progress.refusal(event_id)
+        if (refusal := progress.refusal(event_id)) is not None:
+            raise refusal
         if progress.done:
             answer |= {"message": "The messages were stored.", "results": results_json(progress)}
     return json_response(answer | {"status": STATUS[progress.status]})

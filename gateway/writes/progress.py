@@ -29,17 +29,10 @@ class Progress:
         """Whether the request has succeeded."""
         return self.status is RequestStatus.SUCCEEDED
 
-    @property
-    def failed(self) -> bool:
-        """Whether the request has changed nothing, and never will."""
-        return self.status is RequestStatus.FAILED
-
-    def refusal(self, request_id: str) -> ApiError:
-        """The answer to a caller whose request failed. Whoever raises it must not name it.
-
-        An error holds the frames that it comes through: with a frame that has a name for it, and the body of the
-        call, it would stay in memory until a full garbage collection.
-        """
+    def refusal(self, request_id: str) -> ApiError | None:
+        """The answer to a caller whose request failed; None when it did not."""
+        if self.status is not RequestStatus.FAILED:
+            return None
         if self.reason == FailureReason.NOT_FOUND:
             return not_found()
         status = 412 if self.reason == FailureReason.VERSION_CONFLICT else 422
