@@ -97,8 +97,9 @@ class Rebuild:
 
     async def plan(self) -> Plan:
         """What :meth:`run` would do."""
-        planned = rebuilding(await self.known(), str(self._model), await self._built_before())
-        unrecorded = not await self.known() and await self._patiently(self._index.made_by) == self._model
+        known = await self.known()
+        planned = rebuilding(known, str(self._model), await self._built_before())
+        unrecorded = not known and await self._patiently(self._index.made_by) == self._model
         return replace(planned, would_drop=[self._index.collection]) if unrecorded else planned
 
     async def known(self) -> list[SearchCollection]:
