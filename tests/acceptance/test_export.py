@@ -6,7 +6,6 @@ import gzip
 import json
 import signal
 import stat
-import time
 from typing import Any
 
 from sqlalchemy import text
@@ -18,7 +17,7 @@ from schemas.scope import Scope
 from schemas.times import format_instant
 from tests.acceptance.command import TIMEOUT_S, Agentmem
 from tests.contract.test_database import add as stored
-from tests.harness.databases import lock_waits
+from tests.harness.databases import until_it_waits
 
 KEPT = ("text", "role", "name", "metadata", "created_at", "expiration_date", "user_id", "run_id", "vector")
 
@@ -135,16 +134,9 @@ def test_interrupted_it_leaves_nothing(configured: Agentmem, postgres_settings: 
         with database._connection() as connection:
             connection.execute(text("LOCK TABLE memories IN ACCESS EXCLUSIVE MODE"))
             with configured.running("export", str(configured.folder / "out.jsonl")) as running:
-                until_it_waits(postgres_settings)
+                until_it_waits(postgres_settings.dsn.get_secret_value(), "relation", TIMEOUT_S)
                 running.process.send_signal(signal.SIGINT)
                 assert running.process.wait(TIMEOUT_S) == ExitCode.INTERRUPTED
     finally:
         database.close()
     assert list(configured.folder.iterdir()) == []
-
-
-def until_it_waits(settings: PostgresSettings) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while "relation" not in lock_waits(settings.dsn.get_secret_value()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import time
 
 from agentmem.exit_codes import ExitCode
 from infra.postgres import PostgresSettings
 from infra.postgres.engine import lift_limits, make_engine
 from infra.postgres.migrate import lock, status
 from tests.acceptance.command import TIMEOUT_S, Agentmem
-from tests.harness.databases import lock_waits
+from tests.harness.databases import until_it_waits
 from tests.harness.next_schema import REVISION, expand
 
 
@@ -62,10 +61,7 @@ def test_one_that_waits_for_another_is_interrupted(
         lift_limits(connection)  # it is idle until the command waits
         lock(connection)
         with command.running("migrate") as running:
-            deadline = time.monotonic() + TIMEOUT_S
-            while "advisory" not in lock_waits(dsn):
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            until_it_waits(dsn, "advisory", TIMEOUT_S)
             running.process.send_signal(signal.SIGINT)
             assert running.process.wait(TIMEOUT_S) == ExitCode.INTERRUPTED
     engine.dispose()

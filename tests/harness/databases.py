@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from uuid import uuid4
@@ -35,6 +36,14 @@ def lock_waits(dsn: str) -> set[str]:
             " WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         return {kind for (kind,) in cursor.fetchall()}
+
+
+def until_it_waits(dsn: str, kind: str, within_s: float) -> None:
+    """Block until somebody waits for a lock of this kind in this database."""
+    deadline = time.monotonic() + within_s
+    while kind not in lock_waits(dsn):
+        assert time.monotonic() < deadline, f"nobody waits for a lock of the kind {kind}"
+        time.sleep(0.1)
 
 
 @contextmanager
