@@ -19,7 +19,8 @@ _MIB: Final = 1024 * 1024
 #: Below it a stack does not start.
 _LEAST_MIB: Final = 500
 _LITTLE_MIB: Final = 2048
-#: Weaviate refuses writes when its disk is fuller than this, by its own default.
+#: Weaviate refuses writes when its disk is fuller than this, by its own default. It counts what is in use: what a
+#: file system keeps back for root is free to Weaviate, and not to us.
 _WEAVIATE_STOPS_AT: Final = 0.9
 #: The lock that this version is tested with, in a checkout.
 _LOCK: Final = Path(agentmem.__file__).parents[1] / "requirements" / "runtime.lock"
@@ -83,7 +84,7 @@ def _disk(path: Path, purposes: str, *, stack: bool) -> list[Finding]:
     remedy = "make room, or set AGENTMEM_HOME and embedding.cache_dir to directories on another disk"
     if free < _LEAST_MIB:
         return [failed(detail, remedy, ExitCode.FAILED)]
-    if stack and usage.free < usage.total * (1 - _WEAVIATE_STOPS_AT):
+    if stack and usage.used > usage.total * _WEAVIATE_STOPS_AT:
         return [warning(f"{detail}; on a disk that is over 90% full Weaviate refuses writes", remedy)]
     return [warning(detail, remedy)] if free < _LITTLE_MIB else ok(detail)
 

@@ -39,7 +39,9 @@ def test_a_whole_system_is_healthy(system: Agentmem) -> None:
     found = statuses(result)
     assert list(found) == CHECKS
     assert result.code == ExitCode.OK, result.out
-    assert found == dict.fromkeys(CHECKS, "ok") | {"worker": "skipped"}, result.out
+    # How much room there is belongs to the machine: tests/unit/test_doctor.py has its limits.
+    assert found.pop("disk") in {"ok", "warning"}, result.out
+    assert found == dict.fromkeys(set(CHECKS) - {"disk"}, "ok") | {"worker": "skipped"}, result.out
     assert json.loads(result.out)["healthy"] is True
 
     plain = system("doctor")

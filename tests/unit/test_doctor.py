@@ -6,6 +6,7 @@ import asyncio
 import threading
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -140,3 +141,26 @@ async def test_a_disk_is_told_once(tmp_path: Path) -> None:
     overrides = {"local": {"home": tmp_path / "not" / "there"}, "embedding": {"cache_dir": tmp_path}}
     [found] = await machine.disk_check(Settings.model_validate({**overrides, "log": {"file": tmp_path / "x.log"}}))
     assert found.detail.endswith("(the local stack, models, the log)")
+
+
+@pytest.mark.parametrize(
+    ("used", "free", "expected", "told"),
+    [
+        # A file system that keeps 150 GB back for root: Weaviate counts them as free, and goes on.
+        (80, 20, Status.OK, "free in"),
+        (226, 24, Status.WARNING, "over 90% full"),
+        (100, 1, Status.WARNING, "free in"),
+        (100, 0, Status.FAILED, "free in"),
+    ],
+)
+async def test_a_disk_is_full_when_weaviate_would_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: int, free: int, expected: Status, told: str
+) -> None:
+    gib = 1024**3
+    (tmp_path / "stacks").mkdir()
+    usage = SimpleNamespace(total=250 * gib, used=used * gib, free=free * gib)
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: usage)
+    overrides = {"local": {"home": tmp_path}, "embedding": {"cache_dir": tmp_path}}
+    [found] = await machine.disk_check(Settings.model_validate(overrides))
+    assert found.status is expected
+    assert told in found.detail
