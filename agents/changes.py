@@ -13,8 +13,8 @@ from schemas.history import HistoryEntry, RequestOutcome
 
 T = TypeVar("T")
 
-#: Entries read at a time.
-PAGE: Final = 1_000
+#: Entries read at a time. All of them are measured, however few fit.
+PAGE: Final = 256
 #: How long a change may wait for its announcement, by all that :func:`changes_before` knows.
 _ANNOUNCED_WITHIN: Final = timedelta(hours=1)
 
@@ -26,13 +26,13 @@ class Call(Protocol):
 
 
 async def changes_of(database: Database, outcome: RequestOutcome, call: Call) -> AsyncIterator[list[HistoryEntry]]:
-    """All that a request changed, in order; one empty page when it changed nothing."""
+    """All that a request changed, in order, in pages of bounded size; one empty page when it changed nothing."""
     after = -1
     while True:
         page = await call(partial(database.request_history, *outcome.key, after, PAGE))
         if page or after < 0:
             yield page
-        if len(page) < PAGE:
+        if not page or page[-1].index + 1 >= outcome.changes:
             return
         after = page[-1].index
 
@@ -43,9 +43,6 @@ async def changes_before(
     """What others changed of these memories in the hour before this request, each memory's in order."""
     since = outcome.recorded_at - _ANNOUNCED_WITHIN
     last: HistoryEntry | None = None
-    while True:
-        page = await call(partial(database.replaying.changes, ids, since, last, PAGE))
+    while page := await call(partial(database.replaying.changes, ids, since, last, PAGE)):
         yield [one for one in page if one[0].request_id != outcome.request_id]
-        if len(page) < PAGE:
-            return
         last = page[-1][0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from agents.changes import changes_before, changes_of
 from agents.isolation import Isolation
 from agents.items import Applied, Item, Rejected
 from agents.preparing import Prepared
+from agents.segments import segments
 from agents.stages import announce, project
 from agents.stages.announce import AnnounceStage
 from agents.stages.apply import STAGE as APPLY
@@ -27,7 +28,6 @@ from infra.telemetry import tracing
 from infra.telemetry.metrics import DEAD_LETTERS, RECORDS
 from schemas.events import Event, change_event, outcome_event
 from schemas.history import RequestOutcome, RequestStatus
-from schemas.sizes import TOGETHER_BYTES, stored_size
 
 _log = structlog.get_logger(__name__)
 
@@ -61,13 +61,17 @@ class Storing:
         if len(in_order) > len(prepared.items):
             place = {id(record): number for number, record in enumerate(prepared.batch.records)}
             in_order.sort(key=lambda one: place[id(one.record)])
-        for part in _segments(in_order):
+        for part in segments(in_order, await self._held(prepared.items, check)):
             if isinstance(part, Rejected):
                 await self._set_aside(part, check)
             elif isinstance(part, Item):
                 await self._store_barrier(part, check)
             else:
                 await self._store_segment(part, prepared, check)
+
+    async def _held(self, items: Sequence[Item], check: Check) -> dict[tuple[str, str], int]:
+        named = {item.key: item.request.memory_id for item in items if item.request.memory_id is not None}
+        return await self._on_thread(APPLY, partial(self._database.held, named), check) if named else {}
 
     async def _store_segment(self, items: Sequence[Item], prepared: Prepared, check: Check) -> None:
         applied: list[Applied] = []
@@ -178,27 +182,3 @@ def _log_dead_letter(rejected: Rejected) -> None:
         trace_id=tracing.trace_id_of(rejected.span) if rejected.span else None,
         exc_info=unexpected,
     )
-
-
-def _segments(entries: Sequence[Item | Rejected]) -> Iterator[list[Item] | Item | Rejected]:
-    """The entries in order: every ``delete_all`` and every rejected record alone, what lies between together.
-
-    Requests that store much do not lie together: the rows of all that do are held at once.
-    """
-    segment: list[Item] = []
-    stored = 0
-    for entry in entries:
-        if isinstance(entry, Rejected) or entry.request.op == "delete_all":
-            if segment:
-                yield segment
-            segment, stored = [], 0
-            yield entry
-            continue
-        size = stored_size(entry.request)
-        if segment and stored + size > TOGETHER_BYTES:
-            yield segment
-            segment, stored = [], 0
-        segment.append(entry)
-        stored += size
-    if segment:
-        yield segment

@@ -34,6 +34,18 @@ class Memory:
         return embedding_text(self.text, self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the index is to say of a memory: its row without its contents."""
+
+    id: UUID
+    scope: Scope
+    version: int
+    deleted_at: datetime | None = None
+    #: As in :class:`Memory`.
+    vector: list[float] | None = None
+
+
 def embedding_text(text: str, name: str | None) -> str:
     """The text given to the model: ``Name: text``, or the text alone when nobody is named."""
     return f"{name}: {text}" if name else text

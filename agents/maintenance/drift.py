@@ -39,7 +39,7 @@ class Suspect:
 
 async def suspects(database: Database, index: VectorIndex, dimension: int, ids: Sequence[UUID]) -> list[Suspect]:
     """Those of these memories whose row and object differ now. A write in flight makes them differ, too."""
-    rows = await asyncio.to_thread(database.projected, ids)
+    rows = await asyncio.to_thread(database.standing, ids)
     objects = await stored(index, ids)
     found: list[Suspect] = []
     to_search: list[Point] = []

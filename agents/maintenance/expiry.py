@@ -20,7 +20,7 @@ from agents.settings import WorkerSettings
 from infra.postgres import Database
 from infra.postgres.expiring import expiry_request_id
 from infra.telemetry.metrics import EXPIRED_DELETES
-from schemas.memories import Memory
+from schemas.memories import Standing
 from schemas.problems import StoreUnavailableError
 from schemas.requests import MemoryRequest
 from streams.lag import LagReader
@@ -65,7 +65,7 @@ class Expiry:
         await caught_up(self._lag, math.inf, poll_s=_POLL_S)
         return await self.publish(await asyncio.to_thread(self._database.expiring.due, keep, _PAGE))
 
-    async def publish(self, due: Sequence[Memory]) -> int:
+    async def publish(self, due: Sequence[Standing]) -> int:
         """Ask for these to be deleted as they are here; returns how many they are."""
         requests = map(_delete, due)
         await acknowledged(
@@ -78,7 +78,7 @@ class Expiry:
         return len(due)
 
 
-def _delete(memory: Memory) -> MemoryRequest:
+def _delete(memory: Standing) -> MemoryRequest:
     return MemoryRequest.model_validate(
         {
             "request_id": expiry_request_id(memory.id, memory.version),

@@ -67,7 +67,7 @@ class Filling:
                 changed += len(page)
                 if len(page) < _PAGE:
                     break
-                last = page[-1].id
+                last = max(page)
             after = until
             if changed <= _PAGE:
                 break

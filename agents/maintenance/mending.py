@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
 
 from infra.weaviate import VectorIndex
-from schemas.memories import Memory
 from schemas.problems import BatchRejectedError
 
 
-async def stale(index: VectorIndex, rows: Sequence[Memory]) -> list[UUID]:
-    """Those of these rows whose object is of another version; a deleted one has none."""
-    found = await index.versions([row.id for row in rows])
-    return [row.id for row in rows if found.get(row.id) != (None if row.deleted_at else row.version)]
+async def stale(index: VectorIndex, versions: Mapping[UUID, int | None]) -> list[UUID]:
+    """Those of these memories whose object is of another version; one whose version is None has no object."""
+    found = await index.versions(list(versions))
+    return [id for id, version in versions.items() if found.get(id) != version]
 
 
 async def project_but_refused(

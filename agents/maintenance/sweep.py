@@ -7,7 +7,7 @@ A worker that was paused may wake up and write an old version after a newer one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -21,7 +21,6 @@ from agents.stages.project import ProjectStage
 from infra.postgres import Database
 from infra.telemetry.metrics import SWEEP_MENDED
 from infra.weaviate import VectorIndex
-from schemas.memories import Memory
 from schemas.problems import BatchRejectedError, StoreUnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -76,13 +75,13 @@ class Sweep:
             mended += await self._mend(index, page)
             if len(page) < _PAGE:
                 break
-            last = page[-1].id
+            last = max(page)
         if settled and last_sweep is not None:
             reached = min(until, last_sweep[0])
             await asyncio.to_thread(self._database.collections.swept, index.collection, reached)
         return mended
 
-    async def _mend(self, index: VectorIndex, page: Sequence[Memory]) -> int:
+    async def _mend(self, index: VectorIndex, page: Mapping[UUID, int | None]) -> int:
         ids = await stale(index, page)
         refused = await project_but_refused(ids, partial(self._projecting.project, vectors={}, verify=True))
         if refused:

@@ -85,7 +85,7 @@ class Verification:
     ) -> tuple[list[UUID], list[Suspect]]:
         """A page of the ids of objects, and those of no live memory, or of another project's."""
         page = await stored_after(index, last, limit)
-        rows = await asyncio.to_thread(self._database.projected, [one.id for one in page])
+        rows = await asyncio.to_thread(self._database.standing, [one.id for one in page])
         stray = []
         for one in page:
             row = rows.get(one.id)

@@ -45,8 +45,11 @@ class ProjectStage:
         pending: Sequence[UUID] = sorted(set(ids))
         while pending:
             rows, known = await asyncio.to_thread(self._database.to_project, pending, self.base)
+            # As far as the rows came, which are in the order of their ids; with none, there are none of the rest.
+            last = max(rows, default=pending[-1])
+            part = [id for id in pending if id <= last]
             live = [row for row in rows.values() if row.deleted_at is None]
-            gone = [id for id in pending if id not in rows or rows[id].deleted_at is not None]
+            gone = [id for id in part if id not in rows or rows[id].deleted_at is not None]
             points = await self._points(live, vectors) if live else []
             failpoints.passing("before-upsert")
             for collection in [only] if only else self._written(known):
@@ -55,8 +58,9 @@ class ProjectStage:
                     failpoints.passing("after-upsert")
                 if gone:
                     await collection.delete(gone, verify=verify)
-            now = await asyncio.to_thread(self._database.versions, pending)
-            pending = [id for id in pending if id in rows and now.get(id) != rows[id].version]
+            now = await asyncio.to_thread(self._database.versions, part)
+            moved = [id for id in part if id in rows and now.get(id) != rows[id].version]
+            pending = [*moved, *pending[len(part) :]]
 
     @property
     def base(self) -> str:

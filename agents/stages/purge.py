@@ -14,12 +14,12 @@ from agents.items import Item
 from infra.postgres import Database
 from schemas.history import RequestOutcome, RequestStatus
 
-#: Memories deleted in one transaction.
-CHUNK: Final = 1_000
+#: Memories deleted in one transaction. All of them are measured, however few fit.
+CHUNK: Final = 256
 
 
 def purge(database: Database, item: Item, chunk: int = CHUNK) -> RequestOutcome:
-    """Delete at most ``chunk`` memories of the scope; call it again while the outcome is ``running``.
+    """Delete at most ``chunk`` memories of the scope, fewer large ones; call it again while it is ``running``.
 
     Returns the outcome that stands, which may be that of another request under the same id.
     """
@@ -37,17 +37,16 @@ def purge(database: Database, item: Item, chunk: int = CHUNK) -> RequestOutcome:
         stands = transaction.lock_request(opened)
         if stands.hash != opened.hash or not stands.is_open:
             return stands
-        rows = transaction.live_in_scope(request.scope, chunk, request.present or ())
+        rows, more = transaction.live_in_scope(request.scope, chunk, request.present or ())
         now = transaction.now()
         at = request.timestamp or now
         history = [
             deletion(row, request.request_id, index, at, now)
             for index, row in enumerate(rows, start=stands.changes)
         ]
-        done = len(rows) < chunk
         outcome = replace(
             stands,
-            status=RequestStatus.SUCCEEDED if done else RequestStatus.RUNNING,
+            status=RequestStatus.RUNNING if more else RequestStatus.SUCCEEDED,
             changes=stands.changes + len(rows),
             recorded_at=now,
         )

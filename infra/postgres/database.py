@@ -7,7 +7,7 @@ wrong.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from infra.postgres import reads
+from infra.postgres import following, reads
 from infra.postgres.audit import Audit
 from infra.postgres.browsing import Browsing
 from infra.postgres.collections import Collections, SearchCollection, collections_of
@@ -35,10 +35,11 @@ from infra.postgres.settings import PostgresSettings
 from infra.postgres.webhook_log import WebhookLog
 from infra.postgres.webhook_queue import WebhookQueue
 from infra.postgres.webhooks import Webhooks
-from infra.postgres.writes import Accepted, Transaction
+from infra.postgres.weighing import held
+from infra.postgres.writes import Accepted, RequestKey, Transaction
 from schemas.filters import Filter
 from schemas.history import HistoryEntry, RequestOutcome
-from schemas.memories import Memory
+from schemas.memories import Memory, Standing
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
 
@@ -132,49 +133,64 @@ class Database:
         with self._reading() as connection:
             return reads.current(connection, ids)
 
-    def projected(self, ids: Iterable[UUID]) -> dict[UUID, Memory]:
-        """:meth:`current`, without the metadata: what the index is to follow."""
+    def held(self, named: Mapping[RequestKey, UUID]) -> dict[RequestKey, int]:
+        """How many bytes of texts and metadata are to be held for requests, each of which names a memory.
+
+        Those of the memory, and of what the request has changed if it was applied before.
+        """
         with self._reading() as connection:
-            return reads.projected(connection, ids)
+            return held(connection, named)
+
+    def standing(self, ids: Iterable[UUID]) -> dict[UUID, Standing]:
+        """:meth:`current`, without their contents."""
+        with self._reading() as connection:
+            return following.standing(connection, ids)
 
     def to_project(self, ids: Iterable[UUID], base: str) -> tuple[dict[UUID, Memory], list[SearchCollection]]:
-        """:meth:`projected`, and the collections of an index as they were known after these rows."""
+        """The first of these memories by their ids, as far as they fit, deleted ones too; at least one, if any.
+
+        They have no metadata, and only such texts as are to be embedded. With them come the collections of an
+        index as they were known after these rows.
+        """
         with self._reading() as connection:
-            return reads.projected(connection, ids), collections_of(connection, base)
+            return following.projected(connection, ids), collections_of(connection, base)
 
     def versions(self, ids: Iterable[UUID]) -> dict[UUID, int]:
         """The version of each of these memories, deleted ones too."""
         with self._reading() as connection:
-            return reads.versions(connection, ids)
+            return following.versions(connection, ids)
 
     def changed_between(
         self, after: datetime, until: datetime, last: UUID | None = None, limit: int = 1000
-    ) -> list[Memory]:
-        """A page of the memories changed in ``(after, until]``, by id, from behind ``last``; without metadata."""
+    ) -> dict[UUID, int | None]:
+        """The versions of a page of the memories changed in ``(after, until]``, by id, from behind ``last``.
+
+        That of a deleted one is None.
+        """
         with self._connection() as connection:
-            return reads.changed_between(connection, after, until, last, limit)
+            return following.changed_between(connection, after, until, last, limit)
 
     def ids_after(
         self, last: UUID | None, limit: int, project: str | None = None, *, deleted: bool = False
     ) -> list[UUID]:
         """A page of the ids of memories, those that are ``deleted`` too if asked for, in their order."""
         with self._connection() as connection:
-            return reads.ids_after(connection, last, limit, project, deleted)
+            return following.ids_after(connection, last, limit, project, deleted)
 
     def count_after(self, last: UUID | None, project: str | None = None, *, deleted: bool = False) -> int:
         """How many of them there are, for whoever watches."""
         with self._connection() as connection:
-            return reads.count_after(connection, last, project, deleted)
+            return following.count_after(connection, last, project, deleted)
 
     def moment(self) -> tuple[datetime, str]:
         """The database's clock, and a mark for :meth:`settled`."""
         with self._connection() as connection:
-            return reads.moment(connection)
+            return following.moment(connection)
 
     def settled(self, mark: str) -> bool:
         """Whether every transaction that had written anything at that moment has ended."""
         with self._connection() as connection:
-            return reads.settled(connection, mark)
+            return following.settled(connection, mark)
 
     # What a project may see.
 
@@ -214,7 +230,7 @@ class Database:
     def request_history(
         self, project: str, request_id: str, after: int = -1, limit: int = 1000
     ) -> list[HistoryEntry]:
-        """What a request changed, ordered by ``index``, a page from behind index ``after``."""
+        """What a request changed, ordered by ``index``, a page from behind index ``after``: as far as it fits."""
         with self._connection(project) as connection:
             return reads.request_history(connection, project, request_id, after, limit)
 

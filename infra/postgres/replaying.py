@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, select, text, tuple_
 
+from infra.postgres.bounded import fitting, shown
 from infra.postgres.engine import Connect, lift_statement_limit
 from infra.postgres.errors import translated
 from infra.postgres.locks import lock_project
@@ -53,7 +54,7 @@ class Replaying:
 
     def outcomes(self, project: str, at: datetime) -> list[RequestOutcome]:
         """What became of the project's requests that were done at that moment."""
-        done = select(requests).where(*_done(project), requests.c.recorded_at == at)
+        done = select(*shown(requests)).where(*_done(project), requests.c.recorded_at == at)
         with self._connect() as connection:
             return [outcome_of(row) for row in connection.execute(done.order_by(requests.c.request_id))]
 
@@ -80,18 +81,18 @@ class Replaying:
     ) -> list[tuple[HistoryEntry, RequestOutcome]]:
         """A page of what was changed of these memories of one project, from ``since`` on, each with its request.
 
-        In the order of memories and versions, behind ``last``.
+        In the order of memories and versions, behind ``last``, as far as they fit.
         """
         history = memory_history.c
         place = tuple_(history.memory_id, history.version)
         conditions = [history.memory_id.in_(ids), history.recorded_at >= since]
         if last is not None:
             conditions.append(place > (last.memory.id, last.memory.version))
-        statement = select(memory_history).where(*conditions).order_by(place).limit(limit)
+        page = select(memory_history).where(*conditions).order_by(place).limit(limit)
         with self._connect() as connection:
-            entries = [entry_of(row) for row in connection.execute(statement)]
+            entries = [entry_of(row) for row in connection.execute(select(fitting(page)))]
             keys = {(entry.memory.scope.project, entry.request_id) for entry in entries}
-            asked = select(requests).where(tuple_(requests.c.project, requests.c.request_id).in_(keys))
+            asked = select(*shown(requests)).where(tuple_(requests.c.project, requests.c.request_id).in_(keys))
             outcomes = {one.key: one for one in map(outcome_of, connection.execute(asked))}
         return [(entry, outcomes[entry.memory.scope.project, entry.request_id]) for entry in entries]
 

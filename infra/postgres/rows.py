@@ -10,7 +10,7 @@ from sqlalchemy import Row, Table
 from sqlalchemy.dialects import postgresql
 
 from schemas.history import Change, ChangeKind, HistoryEntry, RequestOutcome, RequestStatus
-from schemas.memories import Memory
+from schemas.memories import Memory, Standing
 from schemas.problems import DeadLetterReason, FailureReason
 from schemas.scope import Scope
 from schemas.vectors import float32
@@ -41,6 +41,13 @@ def memory_of(row: Row[Any]) -> Memory:
         expires_at=row.expires_at,
         deleted_at=row.deleted_at,
         vector=None if vector is None else float32(vector),
+    )
+
+
+def standing_of(row: Row[Any]) -> Standing:
+    vector = row.vector
+    return Standing(
+        row.id, scope_of(row), row.version, row.deleted_at, None if vector is None else float32(vector)
     )
 
 

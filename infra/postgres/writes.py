@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Text, Uuid, any_, bindparam, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from infra.postgres.bounded import fitting, shown
 from infra.postgres.rows import (
     as_json,
     as_json_parts,
@@ -29,6 +30,7 @@ from schemas.memories import Memory
 from schemas.problems import DeadLetterReason, RecordRejectedError, StoreUnavailableError
 from schemas.requests import MemoryRequest
 from schemas.scope import ENTITY_FIELDS, Scope
+from schemas.sizes import TOGETHER_BYTES
 
 RequestKey = tuple[str, str]
 
@@ -37,7 +39,7 @@ _NOW: Final = select(func.clock_timestamp())
 _KEYS: Final = func.unnest(bindparam("projects", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Text)))
 _WANTED: Final = select(_KEYS.table_valued("project", "request_id").render_derived())
 _OUTCOMES: Final = (
-    select(requests)
+    select(*shown(requests))
     .where(tuple_(requests.c.project, requests.c.request_id).in_(_WANTED))
     .order_by(requests.c.project, requests.c.request_id)
     .with_for_update(of=requests)
@@ -192,23 +194,27 @@ class Transaction:
         self._connection.execute(_OPEN, {"rows": as_json([request_row(outcome)])})
         return self.outcomes([outcome.key])[outcome.key]
 
-    def live_in_scope(self, scope: Scope, limit: int, present: Collection[str] = ()) -> list[Memory]:
-        """Live memories that have all ids of the scope, locked, at most ``limit``, in the order of their ids.
+    def live_in_scope(self, scope: Scope, limit: int, present: Collection[str] = ()) -> tuple[list[Memory], bool]:
+        """The first live memories that have all ids of the scope, locked, and whether there may be more.
 
-        ``present`` names ids that they must have, whatever they are; all of them together ask for nothing, as
-        every memory has one of them.
+        By their ids, at most ``limit``, and as far as they fit. ``present`` names ids that they must have,
+        whatever they are; all of them together ask for nothing, as every memory has one of them.
         """
         conditions = [memories.c[field] == value for field, value in scope.ids.items()]
         if set(present) != set(ENTITY_FIELDS):
             conditions += [memories.c[field].is_not(None) for field in present]
-        statement = (
+        page = (
             select(memories)
             .where(memories.c.project == scope.project, memories.c.deleted_at.is_(None), *conditions)
             .order_by(memories.c.id)
             .limit(limit)
-            .with_for_update()
         )
-        return [memory_of(row) for row in self._connection.execute(statement)]
+        # What is summed up cannot be locked. They are locked after it; one that was deleted meanwhile is left out.
+        fit = fitting(page).c
+        found = self._connection.execute(select(fit.id, fit.bytes_so_far)).all()
+        rows = self.memories(row.id for row in found)
+        more = len(found) == limit or any(row.bytes_so_far > TOGETHER_BYTES for row in found)
+        return [row for row in rows.values() if row.deleted_at is None], more
 
 
 def _arrays(keys: Collection[RequestKey]) -> dict[str, list[str]]:

@@ -24,7 +24,7 @@ from infra.postgres.engine import make_engine
 from infra.postgres.migrate import downgrade, pending, upgrade
 from infra.postgres.tables import metadata
 from schemas.history import RequestStatus
-from schemas.memories import Memory
+from schemas.memories import Memory, Standing
 from schemas.problems import BatchRejectedError, MisconfiguredError, RecordRejectedError, StoreUnavailableError
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope
@@ -129,15 +129,24 @@ def test_what_was_accepted_and_never_arrived_is_claimed_once(database: Database)
     assert MemoryRequest.model_validate(again.payload) == lost.request
 
 
-def test_what_is_projected_is_the_row_without_its_metadata(database: Database) -> None:
+def test_what_is_projected_is_no_more_of_the_row_than_the_index_needs(database: Database) -> None:
     before = database.now()
     one = add(database, metadata={"a": "y" * 1_000})
-    [row] = database.current([one.id]).values()
-    assert row.metadata == {"a": "y" * 1_000}
-    without = replace(row, metadata={})
-    assert database.projected([one.id]) == {one.id: without}
-    assert database.to_project([one.id], "AgentMem")[0] == {one.id: without}
-    assert database.changed_between(before, database.now()) == [without]
+    own = add(database, vector=[1.0] + [0.0] * 383)
+    gone = add(database)
+    apply(database, [item(op="delete", memory_id=gone.id)])
+    rows = database.current([one.id, own.id, gone.id])
+    assert rows[one.id].metadata == {"a": "y" * 1_000}
+    assert {row.text for row in rows.values()} == {"likes tea"}
+    assert database.to_project(rows, "AgentMem")[0] == {
+        one.id: replace(rows[one.id], metadata={}),
+        own.id: replace(rows[own.id], text=""),
+        gone.id: replace(rows[gone.id], text=""),
+    }
+    assert database.standing(rows) == {
+        row.id: Standing(row.id, row.scope, row.version, row.deleted_at, row.vector) for row in rows.values()
+    }
+    assert database.changed_between(before, database.now()) == {one.id: 1, own.id: 1, gone.id: None}
 
 
 def test_changed_between_pages_through_recent_changes(database: Database) -> None:
@@ -145,9 +154,9 @@ def test_changed_between_pages_through_recent_changes(database: Database) -> Non
     ids = sorted(add(database).id for _ in range(5))
     after = database.now()
     page = database.changed_between(before, after, limit=3)
-    rest = database.changed_between(before, after, last=page[-1].id, limit=3)
-    assert [memory.id for memory in [*page, *rest]] == ids
-    assert database.changed_between(after, after + timedelta(hours=1)) == []
+    rest = database.changed_between(before, after, last=max(page), limit=3)
+    assert [*page, *rest] == ids
+    assert database.changed_between(after, after + timedelta(hours=1)) == {}
 
 
 def test_keys_are_found_by_their_token_only(database: Database, postgres_settings: PostgresSettings) -> None:
