@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import IO, Final
 
 from aiohttp import ClientError, ClientSession
 
+from tests.harness.memory import peak_mb
+
 _READY_POLL_S: Final = 0.05
 _READY_WITHIN_S: Final = 120.0
 _LOG_END_BYTES: Final = 4_000
-_MB_IN_KIB: Final = 1024 / 1_000_000
-_PEAK: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 class ProcessEndedError(Exception):
@@ -55,9 +53,7 @@ class Process:
 
     def peak_mb(self) -> float:
         """The most memory that it had at one time, in MB."""
-        found = _PEAK.search(Path(f"/proc/{self._child.pid}/status").read_text())
-        assert found is not None
-        return int(found[1]) * _MB_IN_KIB
+        return peak_mb(self._child.pid)
 
     def check(self) -> None:
         """Raise ``ProcessEndedError`` if it ended."""

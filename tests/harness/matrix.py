@@ -43,6 +43,7 @@ _ASIDES: Final = {
     "storm_s": "seconds of the storm",
     "trickle_waited_s": "seconds that the trickle waited",
     "all_done_s": "seconds until all was done",
+    "worker_peak_mb": "MB that the worker took at most",
     "worker_grew_mib": "MiB that the worker grew by",
     "gateway_grew_mib": "MiB that the gateway grew by",
 }
