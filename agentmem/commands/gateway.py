@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from agentmem.allocator import give_memory_back
 from agentmem.invocation import Invocation, pass_invocation
 
 #: What a gateway uses.
@@ -27,6 +28,7 @@ def gateway(invocation: Invocation, /, host: str | None, port: int | None) -> No
       agentmem gateway
       agentmem gateway --port 9000
     """
+    give_memory_back()
     from gateway.server import run_gateway
 
     live = invocation.live_settings(_SECTIONS, gateway__host=host, gateway__port=port)

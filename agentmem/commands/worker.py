@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from agentmem.allocator import give_memory_back
 from agentmem.invocation import Invocation, pass_invocation
 
 #: What a worker uses.
@@ -29,6 +30,7 @@ def worker(invocation: Invocation) -> None:
       agentmem worker
       agentmem --set window.max_records=512 --set embedding.variant=int8 worker
     """
+    give_memory_back()
     from agents.worker import run_worker
 
     live = invocation.live_settings(_SECTIONS)
