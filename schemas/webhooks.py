@@ -76,7 +76,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event on its way to one webhook. ``body`` is gone when it is there, or given up.
+    """One event on its way to one webhook. ``body``: what is to be posted, for who does.
 
     ``request_id`` and ``request_index`` say which event of which request it is; ``redelivery`` counts how often
     it was asked for again.
@@ -91,7 +91,7 @@ class Delivery:
     created_at: datetime
     updated_at: datetime
     next_attempt_at: datetime
-    body: str | None = field(default=None, repr=False)
+    body: bytes | None = field(default=None, repr=False)
     response_status: int | None = None
     error: str | None = None
     request_id: str | None = None

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from schemas.problems import StoreUnavailableError
+from schemas.sizes import TOGETHER_BYTES
 from streams.closing import closed
 from streams.lenient_headers import read_leniently
 from streams.security import client_options
-from streams.settings import KafkaSettings
+from streams.settings import MIB, KafkaSettings
+
+#: What a consumer fetches at a time, at most.
+_FETCH_BYTES: Final = 8 * MIB
+#: How long a poll waits for a first record.
+POLL_MS: Final = 500
+_POLL_RECORDS: Final = 500
 
 
 class _Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
@@ -35,8 +42,24 @@ def make_consumer(settings: KafkaSettings, *topics: str, **options: Any) -> AIOK
         *topics,
         **client_options(settings),
         request_timeout_ms=int(settings.request_timeout_s * 1000),
+        fetch_max_bytes=_FETCH_BYTES,
         **options,
     )
+
+
+async def poll(consumer: AIOKafkaConsumer) -> tuple[list[ConsumerRecord], bool]:
+    """What comes within a moment, each partition in its order, and whether it is enough: there may be more."""
+    records: list[ConsumerRecord] = []
+    size = 0
+    while len(records) < _POLL_RECORDS and size < TOGETHER_BYTES:
+        # One at a time: aiokafka has no bound in bytes, and what was fetched may be compressed.
+        batches = await consumer.getmany(timeout_ms=0 if records else POLL_MS, max_records=1)
+        if not batches:
+            return records, False
+        [[record]] = batches.values()
+        records.append(record)
+        size += len(record.value or b"")
+    return records, True
 
 
 @asynccontextmanager

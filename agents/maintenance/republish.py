@@ -33,8 +33,6 @@ from streams.topics import Topics
 
 _log = structlog.get_logger(__name__)
 
-#: Requests claimed and published at a time.
-_PAGE: Final = 500
 #: Seconds between two looks at how far the group has come.
 _POLL_S: Final = 5.0
 
@@ -75,7 +73,7 @@ class Republish:
         cutoff = await asyncio.to_thread(self._database.now) - timedelta(seconds=self._settings.republish_after_s)
         await caught_up(self._lag, math.inf, poll_s=_POLL_S)
         published = 0
-        while claimed := await asyncio.to_thread(self._database.claim_accepted, cutoff, _PAGE):
+        while claimed := await asyncio.to_thread(self._database.claim_accepted, cutoff):
             sent = []
             for one in claimed:
                 try:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -26,15 +27,21 @@ _POLL_S: Final = 0.5
 #: Beyond the time that a post may take: a worker that died had it, then another may.
 _LEASE_S: Final = 30.0
 _PRUNE_S: Final = 60.0
+#: Large deliveries under way at most, each of a few MB. Not all to one webhook: its receiver may be slow.
+_LARGE: Final = 2
 _DOUBLINGS_MAX: Final = 30
 
 
 class Dispatch:
-    """Delivers what is due. What a worker had under way when it died is delivered again."""
+    """Delivers what is due: only what has a ``large`` body, or only the rest.
 
-    def __init__(self, queue: WebhookQueue, settings: WebhookSettings) -> None:
+    What a worker had under way when it died is delivered again.
+    """
+
+    def __init__(self, queue: WebhookQueue, settings: WebhookSettings, *, large: bool = False) -> None:
         self._queue = queue
         self._settings = settings
+        self._large = large
         self._news = asyncio.Event()
         #: The webhooks that are being delivered to, with how many deliveries.
         self._busy: dict[UUID, int] = {}
@@ -71,14 +78,14 @@ class Dispatch:
                 await asyncio.sleep(_PRUNE_S)
 
     async def _claim(self) -> list[tuple[Webhook, list[Delivery]]]:
-        free = self._settings.parallel - sum(self._busy.values())
+        settings, busy = self._settings, list(self._busy)
+        most, each = (_LARGE, 1) if self._large else (settings.parallel, settings.parallel_each)
+        free = most - sum(self._busy.values())
         if free <= 0:
             return []
-        lease_s = self._settings.timeout_s + _LEASE_S
+        claim = partial(self._queue.claim, free, each, busy, settings.timeout_s + _LEASE_S, large=self._large)
         try:
-            return await asyncio.to_thread(
-                self._queue.claim, free, self._settings.parallel_each, list(self._busy), lease_s
-            )
+            return await asyncio.to_thread(claim)
         except StoreUnavailableError as error:
             _log.debug("webhook deliveries put off", problem=str(error))
             return []
@@ -86,7 +93,7 @@ class Dispatch:
     async def _deliver(self, sender: Sender, webhook: Webhook, deliveries: Sequence[Delivery]) -> None:
         try:
             answers = await asyncio.gather(
-                *(sender.post(webhook.url, webhook.secrets, one.event_id, one.body or "") for one in deliveries)
+                *(sender.post(webhook.url, webhook.secrets, one.event_id, one.body or b"") for one in deliveries)
             )
             attempts = [
                 Attempt(one.id, answer.status, answer.error, self._pause_s(one.attempts))

@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -19,14 +18,10 @@ from gateway.http.problems import ApiError
 from gateway.settings_feeds import FeedSettings
 from infra.telemetry.metrics import CATCH_UPS, FEEDS_CUT_OFF
 from schemas.problems import StoreUnavailableError
-from streams.consumers import make_consumer
-from streams.settings import CLIENT_MAX_BYTES, MIB, KafkaSettings
+from streams.consumers import POLL_MS, make_consumer, poll
+from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
 from streams.topics import partition_counts
 
-_POLL_MS: Final = 500
-_RECORDS_PER_POLL: Final = 500
-#: What a reader's consumer fetches ahead of it, at most.
-_FETCH_BYTES: Final = 8 * MIB
 _NOTHING_COMES: Final = "nothing comes of what is still to be read of the event topic"
 _GONE: Final = "The events after this cursor are no longer kept: start again with from=beginning or from=now."
 
@@ -80,15 +75,15 @@ class CatchUp:
             raise StoreUnavailableError("Kafka", _NOTHING_COMES)
         began = self._loop.time()
         try:
-            batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)
+            records, _ = await poll(self._consumer)
         except OffsetOutOfRangeError as error:
             raise StreamEndedError(_GONE, cut_off=True) from error
         except KafkaError as error:
             raise StoreUnavailableError("Kafka", repr(error)) from error
         finally:
             # No more than it waits: a gateway that stood still has not waited for Kafka.
-            self._waited_s += min(self._loop.time() - began, _POLL_MS / 1_000)
-        self.records.extend(chain.from_iterable(batches.values()))
+            self._waited_s += min(self._loop.time() - began, POLL_MS / 1_000)
+        self.records.extend(records)
         if self.records:
             self._waited_s = 0.0
 
@@ -128,7 +123,6 @@ class CatchUps:
         consumer = make_consumer(
             self._kafka,
             max_partition_fetch_bytes=CLIENT_MAX_BYTES,
-            fetch_max_bytes=_FETCH_BYTES,
             enable_auto_commit=False,
             auto_offset_reset="none",
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from itertools import chain
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -15,14 +14,12 @@ from gateway.feeds.inbound import Arrival, Positions
 from infra.telemetry.metrics import EVENTS_RECEIVED, EVENTS_UNREADABLE
 from schemas.inbound import decode_event
 from schemas.problems import StoreUnavailableError
-from streams.consumers import make_consumer
+from streams.consumers import make_consumer, poll
 from streams.settings import CLIENT_MAX_BYTES, KafkaSettings
 from streams.topics import partition_counts
 
 log = logging.getLogger(__name__)
 
-_POLL_MS: Final = 500
-_RECORDS_PER_POLL: Final = 500
 _RETRY_S: Final = 1.0
 
 
@@ -81,8 +78,8 @@ class EventListener:
             self._positioned = True
             # More partitions than were assigned: start again, so that the new ones are read too.
             while len(consumer.partitions_for_topic(self._topic) or ()) <= partitions:
-                batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)
-                for record in chain.from_iterable(batches.values()):
+                records, _ = await poll(consumer)
+                for record in records:
                     self._receive(record)
         finally:
             self._positioned = False

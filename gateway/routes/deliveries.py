@@ -20,7 +20,7 @@ from schemas.events import Event
 from schemas.inbound import decode_event
 from schemas.problems import NotKeptError
 from schemas.times import format_instant
-from schemas.webhooks import Delivery
+from schemas.webhooks import Delivery, DeliveryStatus
 
 _PAGE_MAX: Final = 100
 _OFFSET_MAX: Final = 1_000_000
@@ -71,6 +71,7 @@ async def redeliver(request: web.Request) -> web.Response:
 
 def delivery_json(delivery: Delivery) -> shapes.Delivery:
     """A line of the log."""
+    is_pending = delivery.status is DeliveryStatus.PENDING
     return {
         "id": delivery.id,
         "event_id": delivery.event_id,
@@ -82,7 +83,7 @@ def delivery_json(delivery: Delivery) -> shapes.Delivery:
         "redelivery": delivery.redelivery,
         "created_at": format_instant(delivery.created_at),
         "updated_at": format_instant(delivery.updated_at),
-        "next_attempt_at": format_instant(delivery.next_attempt_at) if delivery.body is not None else None,
+        "next_attempt_at": format_instant(delivery.next_attempt_at) if is_pending else None,
     }
 
 

@@ -254,8 +254,11 @@ class Database:
         with self.transaction(requests[0].project) as transaction:
             return transaction.accept(requests)
 
-    def claim_accepted(self, before: datetime, limit: int = 500) -> list[Accepted]:
-        """Requests accepted before that time whose record never arrived, to be published again."""
+    def claim_accepted(self, before: datetime, limit: int = 8) -> list[Accepted]:
+        """Requests accepted before that time whose record never arrived, to be published again.
+
+        A few: each may be large, and will be in hand several times.
+        """
         with self.transaction() as transaction:
             return transaction.claim_accepted(before, limit)
 

@@ -159,12 +159,13 @@ def _redact_requests(connection: Connection, scope: Scope) -> int:
 def _redact_deliveries(connection: Connection, scope: Scope) -> int:
     """Receivers are still told what happened, so that they can forget it too."""
     table = webhook_deliveries.c
-    chunk = select(table.id, table.body).where(_deliveries_of(scope)).order_by(table.id).limit(CHUNK)
-    found = connection.execute(chunk.with_for_update()).all()
-    for row in found:
-        document = orjson.loads(row.body)
+    chunk = select(table.id).where(_deliveries_of(scope)).order_by(table.id).limit(CHUNK)
+    found = connection.execute(chunk.with_for_update()).scalars().all()
+    for id in found:
+        # One at a time: they may be large.
+        document = orjson.loads(connection.execute(select(table.body).where(table.id == id)).scalar_one())
         redact_event(document)
-        statement = update(webhook_deliveries).where(table.id == row.id)
+        statement = update(webhook_deliveries).where(table.id == id)
         connection.execute(statement.values(body=orjson.dumps(document).decode()))
     return len(found)
 

@@ -243,6 +243,9 @@ webhooks: Final = Table(
     Index("webhooks_project", "project", "created_at"),
 )
 
+#: Deliveries with a larger body, in bytes, are claimed by themselves.
+LARGE_BODY_BYTES: Final = 128 * 1024
+
 # The queue and the log in one: a row is pending until it is delivered or given up, and removed after a while.
 webhook_deliveries: Final = Table(
     "webhook_deliveries",
@@ -269,6 +272,12 @@ webhook_deliveries: Final = Table(
     _time("updated_at"),
     UniqueConstraint("webhook_id", "event_id", "redelivery", name="webhook_deliveries_event"),
     Index("webhook_deliveries_pending", "webhook_id", "key", "id", postgresql_where=text("status = 'pending'")),
+    Index(
+        "webhook_deliveries_large",
+        "webhook_id",
+        "id",
+        postgresql_where=text(f"status = 'pending' AND octet_length(body) > {LARGE_BODY_BYTES}"),
+    ),
     Index("webhook_deliveries_log", "webhook_id", "id"),
     Index("webhook_deliveries_created", "created_at"),
 )

@@ -20,6 +20,8 @@ from schemas.events import Event, change_event, outcome_event
 from schemas.problems import NotKeptError
 from schemas.webhooks import Delivery, DeliveryStatus
 
+#: The log shows no bodies, and a page of large ones would be more than a gateway could hold.
+_SHOWN: Final = [column for column in webhook_deliveries.c if column.name != "body"]
 #: The lock between those who bring contents of the past up again and those who forget them.
 REDACTION: Final = "redaction"
 
@@ -34,7 +36,7 @@ class WebhookLog:
         """How many deliveries the log of a webhook has, and a page of them, latest first."""
         table = webhook_deliveries.c
         mine = (table.project == project, table.webhook_id == id)
-        page = select(webhook_deliveries).where(*mine).order_by(table.id.desc()).limit(limit).offset(offset)
+        page = select(*_SHOWN).where(*mine).order_by(table.id.desc()).limit(limit).offset(offset)
         with self._connect(project) as connection:
             total: int = connection.execute(
                 select(func.count()).select_from(webhook_deliveries).where(*mine)
@@ -46,7 +48,7 @@ class WebhookLog:
         table = webhook_deliveries.c
         mine = (table.project == project, table.webhook_id == id, table.id == number)
         with self._connect(project) as connection:
-            row = connection.execute(select(webhook_deliveries).where(*mine)).one_or_none()
+            row = connection.execute(select(*_SHOWN).where(*mine)).one_or_none()
             return None if row is None else delivery_of(row)
 
     def redeliver(self, delivery: Delivery, project: str, body: Callable[[Event], str]) -> Delivery | None:
@@ -83,7 +85,7 @@ class WebhookLog:
             }
             # Of two who ask at the same moment one queues it.
             statement = insert(webhook_deliveries).values(values).on_conflict_do_nothing()
-            row = connection.execute(statement.returning(webhook_deliveries)).one_or_none()
+            row = connection.execute(statement.returning(*_SHOWN)).one_or_none()
             return None if row is None else delivery_of(row)
 
 
@@ -101,8 +103,8 @@ def _event(connection: Connection, project: str, delivery: Delivery) -> Event:
     return event
 
 
-def delivery_of(row: Row[Any]) -> Delivery:
-    """A row of ``webhook_deliveries``."""
+def delivery_of(row: Row[Any], body: bytes | None = None) -> Delivery:
+    """A row of ``webhook_deliveries``, with its body for who posts it."""
     return Delivery(
         id=row.id,
         webhook_id=row.webhook_id,
@@ -113,7 +115,7 @@ def delivery_of(row: Row[Any]) -> Delivery:
         created_at=row.created_at,
         updated_at=row.updated_at,
         next_attempt_at=row.next_attempt_at,
-        body=row.body,
+        body=body,
         response_status=row.response_status,
         error=row.error,
         request_id=row.request_id,

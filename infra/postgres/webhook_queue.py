@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from infra.postgres.engine import Connect
-from infra.postgres.tables import webhook_deliveries, webhooks
+from infra.postgres.tables import LARGE_BODY_BYTES, webhook_deliveries, webhooks
 from infra.postgres.webhook_log import delivery_of
 from infra.postgres.webhooks import webhook_of
 from schemas.webhooks import Delivery, DeliveryStatus, Webhook
@@ -28,8 +28,7 @@ _PRUNED_AT_A_TIME: Final = 1_000
 # Projects take turns, and those of their webhooks that are being told now had theirs: many webhooks of one
 # project hold up no other's. A webhook that fails is tried with one delivery, not with as many as may be, and with
 # the one that was tried least: it may be a single event that its receiver does not take.
-_CLAIM: Final = text(
-    """
+_CLAIM: Final = """
     WITH turns AS (
         SELECT id, failures, next_attempt_at, row_number() OVER (
             PARTITION BY project ORDER BY id = ANY(:busy) DESC, next_attempt_at, id
@@ -39,7 +38,7 @@ _CLAIM: Final = text(
             is_active AND next_attempt_at <= now() AND EXISTS (
                 SELECT FROM webhook_deliveries AS queued
                 WHERE queued.webhook_id = webhooks.id
-                AND queued.status = 'pending' AND queued.next_attempt_at <= now()
+                AND queued.status = 'pending' AND {size} AND queued.next_attempt_at <= now()
             )
         )
     ), due AS (
@@ -48,7 +47,8 @@ _CLAIM: Final = text(
         CROSS JOIN LATERAL (
             SELECT queued.id
             FROM webhook_deliveries AS queued
-            WHERE queued.webhook_id = ready.id AND queued.status = 'pending' AND queued.next_attempt_at <= now()
+            WHERE queued.webhook_id = ready.id
+            AND queued.status = 'pending' AND {size} AND queued.next_attempt_at <= now()
             AND NOT EXISTS (
                 SELECT FROM webhook_deliveries AS earlier
                 WHERE earlier.webhook_id = queued.webhook_id AND earlier.key = queued.key
@@ -66,7 +66,10 @@ _CLAIM: Final = text(
     FROM due WHERE claimed.id = due.id
     RETURNING claimed.*
     """
-)
+# Claimed beside each other, as by two workers: so what is small waits for nothing large, and what is large does
+# not wait for ever while small ones keep coming. The number of either bounds its bytes.
+_CLAIM_SMALL: Final = text(_CLAIM.format(size=f"octet_length(queued.body) <= {LARGE_BODY_BYTES}"))
+_CLAIM_LARGE: Final = text(_CLAIM.format(size=f"octet_length(queued.body) > {LARGE_BODY_BYTES}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +136,16 @@ class WebhookQueue:
                 connection.execute(insert(webhook_deliveries).values(part).on_conflict_do_nothing())
 
     def claim(
-        self, most: int, each: int, busy: Iterable[UUID], lease_s: float
+        self, most: int, each: int, busy: Iterable[UUID], lease_s: float, *, large: bool = False
     ) -> list[tuple[Webhook, list[Delivery]]]:
         """Take deliveries that are due, by webhook: ``each`` of one webhook, ``most`` in all, none of the busy.
 
-        Nobody else gets them for ``lease_s`` seconds.
+        Only those with a ``large`` body, or only the others. Nobody else gets them for ``lease_s`` seconds.
         """
+        statement = _CLAIM_LARGE if large else _CLAIM_SMALL
         with self._connect() as connection:
             parameters = {"most": most, "each": each, "busy": list(busy), "lease": timedelta(seconds=lease_s)}
-            claimed = [delivery_of(row) for row in connection.execute(_CLAIM, parameters)]
+            claimed = [delivery_of(row, row.body.encode()) for row in connection.execute(statement, parameters)]
             rows = connection.execute(
                 select(webhooks).where(webhooks.c.id.in_({delivery.webhook_id for delivery in claimed}))
             )

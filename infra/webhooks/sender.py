@@ -58,14 +58,13 @@ class Sender:
         assert self._session is not None
         await self._session.close()
 
-    async def post(self, url: str, secrets: Sequence[str], id: str, body: str) -> Answer:
+    async def post(self, url: str, secrets: Sequence[str], id: str, body: bytes) -> Answer:
         """Post one event; every way in which that can fail is an answer too."""
         assert self._session is not None
-        data = body.encode()
-        headers = signed_headers(secrets, id, int(time.time()), data) | {"Content-Type": "application/json"}
+        headers = signed_headers(secrets, id, int(time.time()), body) | {"Content-Type": "application/json"}
         try:
             check_url(url, allow_private=self._settings.allow_private)
-            async with self._session.post(url, data=data, headers=headers, allow_redirects=False) as response:
+            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
                 error = None if 200 <= response.status < 300 else f"the receiver answered {response.status}"
                 return Answer(response.status, error)
         except TimeoutError:

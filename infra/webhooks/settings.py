@@ -18,8 +18,15 @@ class WebhookSettings(BaseModel):
         description="Whether webhooks may go to private, loopback and link-local addresses, and without TLS.",
     )
     timeout_s: float = Field(10.0, gt=0, le=60, description="How long a receiver may take to answer, in seconds.")
-    parallel: Live[int] = Field(32, ge=1, le=1000, description="Deliveries that a worker has under way at most.")
-    parallel_each: Live[int] = Field(4, ge=1, le=100, description="Those of them that go to one webhook at most.")
+    parallel: Live[int] = Field(
+        32,
+        ge=1,
+        le=1000,
+        description="Deliveries of up to 128 KiB that a worker has under way at most; larger ones: 2.",
+    )
+    parallel_each: Live[int] = Field(
+        4, ge=1, le=100, description="Those of them that go to one webhook at most; larger ones: 1."
+    )
     retry_first_s: Live[float] = Field(
         5.0, gt=0, le=3600, description="Seconds until the second attempt; then twice as long each time."
     )

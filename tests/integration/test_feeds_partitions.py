@@ -8,11 +8,12 @@ from functools import partial
 import pytest
 from aiokafka.admin import NewPartitions
 
-from gateway.feeds import catchup, listener
+from gateway.feeds import listener
 from gateway.feeds.cursors import Cursors
 from gateway.services import SERVICES
 from infra.onnx import Embedder
 from infra.postgres import PostgresSettings
+from streams import consumers
 from streams.consumers import make_consumer
 from streams.producer import Producer
 from streams.settings import KafkaSettings
@@ -87,7 +88,7 @@ async def test_a_cursor_over_partitions_that_a_gateway_does_not_know_yet_is_good
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # So that what the gateway knows is read before what it does not.
-    monkeypatch.setattr(catchup, "_RECORDS_PER_POLL", 1)
+    monkeypatch.setattr(consumers, "_POLL_RECORDS", 1)
     async with feeds_world(kafka_settings, postgres_settings, embedder, 1) as feeds:
         readers = feeds.gateways[0].app[SERVICES].readers
         known = readers._listener.positions

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterable
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -79,6 +81,33 @@ async def test_what_was_not_told_stays_open_and_is_failed_again(system: System) 
 
             await eventually(closed, WITHIN_S, "it is failed", system.logs)
     assert len(await read_topic(system, system.topics.events)) == 1
+
+
+async def test_many_large_ones_are_published_a_few_at_a_time(system: System) -> None:
+    count, size = 40, 1_000_000
+    with closing(Database(system.postgres)) as database:
+        for number in range(count):
+            accept(database, f"r{number}", text="x" * size)
+        async with Producer(system.kafka) as producer, LagReader(system.kafka) as lag:
+            settings, announcing = WorkerSettings(republish_after_s=1), AnnounceStage(producer, system.topics)
+            republish = Republish(database, lag, producer, announcing, system.topics, settings, 2 * size)
+            due = database.now() + timedelta(seconds=2)
+
+            async def all_are_due() -> bool:
+                return database.now() > due
+
+            await eventually(all_are_due, WITHIN_S, "they are old enough to be published again", system.logs)
+            tracemalloc.start()
+            try:
+                assert await republish.once() == count
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+    assert peak < count * size
+    ids = {
+        orjson.loads(one.value or b"")["request_id"] for one in await read_topic(system, system.topics.requests)
+    }
+    assert ids == {f"r{number}" for number in range(count)}
 
 
 async def test_what_no_worker_would_take_ends_as_failed_and_the_others_are_applied(system: System) -> None:
