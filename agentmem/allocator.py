@@ -13,8 +13,8 @@ _KIB: Final = 1024
 #: Numbers of malloc.h, each with its value.
 _OPTIONS: Final = {
     -8: 2,  # M_ARENA_MAX
-    -3: 256 * _KIB,  # M_MMAP_THRESHOLD: what is larger is mapped by itself, and given back when it is freed
-    -1: 256 * _KIB,  # M_TRIM_THRESHOLD
+    -3: 512 * _KIB,  # M_MMAP_THRESHOLD: what is larger is mapped by itself, and given back when it is freed
+    -1: 8_192 * _KIB,  # M_TRIM_THRESHOLD: what is free at an arena's end, and not given back
 }
 
 
