@@ -8,13 +8,12 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
+from agents import paging
 from infra.postgres import Database
 from schemas.history import HistoryEntry, RequestOutcome
 
 T = TypeVar("T")
 
-#: Entries read at a time. All of them are measured, however few fit.
-PAGE: Final = 256
 #: How long a change may wait for its announcement, by all that :func:`changes_before` knows.
 _ANNOUNCED_WITHIN: Final = timedelta(hours=1)
 
@@ -27,14 +26,14 @@ class Call(Protocol):
 
 async def changes_of(database: Database, outcome: RequestOutcome, call: Call) -> AsyncIterator[list[HistoryEntry]]:
     """All that a request changed, in order, in pages of bounded size; one empty page when it changed nothing."""
-    after = -1
+    after, limit = -1, paging.FIRST
     while True:
-        page = await call(partial(database.request_history, *outcome.key, after, PAGE))
+        page = await call(partial(database.request_history, *outcome.key, after, limit))
         if page or after < 0:
             yield page
         if not page or page[-1].index + 1 >= outcome.changes:
             return
-        after = page[-1].index
+        after, limit = page[-1].index, paging.after(len(page))
 
 
 async def changes_before(
@@ -43,6 +42,7 @@ async def changes_before(
     """What others changed of these memories in the hour before this request, each memory's in order."""
     since = outcome.recorded_at - _ANNOUNCED_WITHIN
     last: HistoryEntry | None = None
-    while page := await call(partial(database.replaying.changes, ids, since, last, PAGE)):
+    limit = paging.FIRST
+    while page := await call(partial(database.replaying.changes, ids, since, last, limit)):
         yield [one for one in page if one[0].request_id != outcome.request_id]
-        last = page[-1][0]
+        last, limit = page[-1][0], paging.after(len(page))

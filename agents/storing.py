@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import structlog
 
-from agents import failpoints
+from agents import failpoints, paging
 from agents.changes import changes_before, changes_of
 from agents.isolation import Isolation
 from agents.items import Applied, Item, Rejected
@@ -113,9 +113,12 @@ class Storing:
 
         async def purge_all(_: Sequence[Item]) -> None:
             outcome: RequestOutcome | None = None
+            chunk = paging.FIRST
             while outcome is None or outcome.is_open:
+                before = 0 if outcome is None else outcome.changes
                 with tracing.stage(APPLY, [item.span]):
-                    outcome = await self._on_thread(APPLY, partial(purge, self._database, item), check)
+                    outcome = await self._on_thread(APPLY, partial(purge, self._database, item, chunk), check)
+                chunk = paging.after(outcome.changes - before)
                 if error := refusal(outcome, item):
                     raise error
                 failpoints.passing("after-apply")

@@ -48,12 +48,20 @@ def make_consumer(settings: KafkaSettings, *topics: str, **options: Any) -> AIOK
 
 
 async def poll(consumer: AIOKafkaConsumer) -> tuple[list[ConsumerRecord], bool]:
-    """What comes within a moment, each partition in its order, and whether it is enough: there may be more."""
+    """What comes within a moment, each partition in its order, and whether it is enough: there may be more.
+
+    Raises ``KafkaError`` when nothing came before it.
+    """
     records: list[ConsumerRecord] = []
     size = 0
     while len(records) < _POLL_RECORDS and size < TOGETHER_BYTES:
         # One at a time: aiokafka has no bound in bytes, and what was fetched may be compressed.
-        batches = await consumer.getmany(timeout_ms=0 if records else POLL_MS, max_records=1)
+        try:
+            batches = await consumer.getmany(timeout_ms=0 if records else POLL_MS, max_records=1)
+        except KafkaError:
+            if not records:
+                raise
+            return records, False
         if not batches:
             return records, False
         [[record]] = batches.values()

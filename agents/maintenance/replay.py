@@ -25,7 +25,7 @@ from schemas.scope import Scope
 
 RequestKey = tuple[str, str]
 
-#: Requests, and changes, read at a time.
+#: Moments read at a time.
 _PAGE: Final = 500
 
 
@@ -76,18 +76,19 @@ async def _events(
 ) -> AsyncIterator[list[Event]]:
     """The events of the requests that were applied at the same moment."""
     batch = await asyncio.to_thread(database.replaying.outcomes, project, moment)
-    small = [one for one in batch if one.changes <= _PAGE]
-    history = await asyncio.to_thread(_histories, database, [one.key for one in small])
-    for outcome in in_order(small, history):
+    # A delete_all is a transaction of its own, and changes as much as there was.
+    alone = [one for one in batch if one.op == "delete_all" and one.changes]
+    others = [one for one in batch if one not in alone]
+    history = await asyncio.to_thread(_histories, database, [one.key for one in others])
+    for outcome in in_order(others, history):
         entries = history[outcome.key]
         events = [change_event(entry, outcome) for entry in entries if wanted.covers(entry.memory.scope)]
         if not entries and wanted.covers(outcome.scope):
             events.append(outcome_event(outcome))
         yield events
-    for outcome in batch:
-        if outcome.changes > _PAGE:  # a delete_all, in a transaction of its own
-            async for page in changes_of(database, outcome, asyncio.to_thread):
-                yield [change_event(entry, outcome) for entry in page if wanted.covers(entry.memory.scope)]
+    for outcome in alone:
+        async for page in changes_of(database, outcome, asyncio.to_thread):
+            yield [change_event(entry, outcome) for entry in page if wanted.covers(entry.memory.scope)]
 
 
 def in_order(

@@ -31,7 +31,10 @@ def apply(database: Database, items: Sequence[Item]) -> tuple[list[Applied], lis
         rows = transaction.memories(named)
         changes = fold(rows, [item.request for item in fresh.values()], transaction.now())
         transaction.write(list(changes.memories.values()), changes.history, changes.outcomes)
-        history = transaction.history(known.keys() - fresh.keys())
+        # Of the very same requests only: who uses an id again for another one is refused, and gets nothing read.
+        again = (item for item in items if item.key not in fresh)
+        same = {item.key for item in again if known[item.key].hash == item.request.content_hash()}
+        history = transaction.history(same)
         failpoints.passing(failpoints.IN_TRANSACTION)
     known |= {outcome.key: outcome for outcome in changes.outcomes}
     for entry in changes.history:

@@ -7,18 +7,15 @@ request goes on from there.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
+from agents import paging
 from agents.fold import deletion
 from agents.items import Item
 from infra.postgres import Database
 from schemas.history import RequestOutcome, RequestStatus
 
-#: Memories deleted in one transaction. All of them are measured, however few fit.
-CHUNK: Final = 256
 
-
-def purge(database: Database, item: Item, chunk: int = CHUNK) -> RequestOutcome:
+def purge(database: Database, item: Item, chunk: int = paging.MOST) -> RequestOutcome:
     """Delete at most ``chunk`` memories of the scope, fewer large ones; call it again while it is ``running``.
 
     Returns the outcome that stands, which may be that of another request under the same id.

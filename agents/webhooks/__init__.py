@@ -13,16 +13,9 @@ from streams.settings import KafkaSettings
 
 async def run_webhooks(kafka: KafkaSettings, database: Database, settings: WebhookSettings) -> None:
     """Queue events and deliver them, for ever. What is down is waited for."""
-    small = Dispatch(database.webhook_queue, settings)
-    large = Dispatch(database.webhook_queue, settings, large=True)
-
-    def wake() -> None:
-        small.wake()
-        large.wake()
-
-    intake = Intake(kafka, database.webhook_queue, wake)
+    dispatch = Dispatch(database.webhook_queue, settings)
+    intake = Intake(kafka, database.webhook_queue, dispatch.wake)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(intake.run(), name="webhook intake")
-        tasks.create_task(small.run(), name="webhook dispatch")
-        tasks.create_task(large.run(), name="webhook dispatch of large bodies")
-        tasks.create_task(small.run_pruning(), name="webhook pruning")
+        tasks.create_task(dispatch.run(), name="webhook dispatch")
+        tasks.create_task(dispatch.run_pruning(), name="webhook pruning")

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -32,38 +33,47 @@ _LARGE: Final = 2
 _DOUBLINGS_MAX: Final = 30
 
 
+@dataclass(eq=False)
+class _Lane:
+    """What has a ``large`` body, or all the rest."""
+
+    large: bool
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    #: The webhooks that are being delivered to, with how many deliveries.
+    busy: dict[UUID, int] = field(default_factory=dict)
+
+
 class Dispatch:
-    """Delivers what is due: only what has a ``large`` body, or only the rest.
+    """Delivers what is due. What a worker had under way when it died is delivered again."""
 
-    What a worker had under way when it died is delivered again.
-    """
-
-    def __init__(self, queue: WebhookQueue, settings: WebhookSettings, *, large: bool = False) -> None:
+    def __init__(self, queue: WebhookQueue, settings: WebhookSettings) -> None:
         self._queue = queue
         self._settings = settings
-        self._large = large
-        self._news = asyncio.Event()
-        #: The webhooks that are being delivered to, with how many deliveries.
-        self._busy: dict[UUID, int] = {}
+        self._lanes = _Lane(large=False), _Lane(large=True)
 
     def wake(self) -> None:
         """Look at once: something was queued."""
-        self._news.set()
+        for lane in self._lanes:
+            lane.news.set()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
         async with Sender(self._settings) as sender, asyncio.TaskGroup() as tasks:
-            while True:
-                self._news.clear()
-                claimed = await self._claim()
-                for webhook, deliveries in claimed:
-                    self._busy[webhook.id] = len(deliveries)
-                    tasks.create_task(self._deliver(sender, webhook, deliveries))
-                if not claimed:
-                    # Not wait_for: until Python 3.12 that loses a cancellation which comes together with the news.
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(_POLL_S):
-                            await self._news.wait()
+            for lane in self._lanes:
+                tasks.create_task(self._run(lane, sender, tasks))
+
+    async def _run(self, lane: _Lane, sender: Sender, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            lane.news.clear()
+            claimed = await self._claim(lane)
+            for webhook, deliveries in claimed:
+                lane.busy[webhook.id] = len(deliveries)
+                tasks.create_task(self._deliver(lane, sender, webhook, deliveries))
+            if not claimed:
+                # Not wait_for: until Python 3.12 that loses a cancellation which comes together with the news.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_POLL_S):
+                        await lane.news.wait()
 
     async def run_pruning(self) -> None:
         """Keep the log short, and give up what has waited too long, until cancelled."""
@@ -77,20 +87,22 @@ class Dispatch:
             if not pruned:
                 await asyncio.sleep(_PRUNE_S)
 
-    async def _claim(self) -> list[tuple[Webhook, list[Delivery]]]:
-        settings, busy = self._settings, list(self._busy)
-        most, each = (_LARGE, 1) if self._large else (settings.parallel, settings.parallel_each)
-        free = most - sum(self._busy.values())
+    async def _claim(self, lane: _Lane) -> list[tuple[Webhook, list[Delivery]]]:
+        settings, busy = self._settings, list(lane.busy)
+        most, each = (_LARGE, 1) if lane.large else (settings.parallel, settings.parallel_each)
+        free = most - sum(lane.busy.values())
         if free <= 0:
             return []
-        claim = partial(self._queue.claim, free, each, busy, settings.timeout_s + _LEASE_S, large=self._large)
+        claim = partial(self._queue.claim, free, each, busy, settings.timeout_s + _LEASE_S, large=lane.large)
         try:
             return await asyncio.to_thread(claim)
         except StoreUnavailableError as error:
             _log.debug("webhook deliveries put off", problem=str(error))
             return []
 
-    async def _deliver(self, sender: Sender, webhook: Webhook, deliveries: Sequence[Delivery]) -> None:
+    async def _deliver(
+        self, lane: _Lane, sender: Sender, webhook: Webhook, deliveries: Sequence[Delivery]
+    ) -> None:
         try:
             answers = await asyncio.gather(
                 *(sender.post(webhook.url, webhook.secrets, one.event_id, one.body or b"") for one in deliveries)
@@ -101,7 +113,9 @@ class Dispatch:
             ]
             for attempt in attempts:
                 WEBHOOK_ATTEMPTS.labels("failed" if attempt.error else "delivered").inc()
-            state = await asyncio.to_thread(self._queue.settle, webhook.id, attempts, self._pause_s)
+            # A receiver may take no large bodies and all others: those are not to wait.
+            pause_s = None if lane.large else self._pause_s
+            state = await asyncio.to_thread(self._queue.settle, webhook.id, attempts, pause_s)
             reason = self._reason_to_disable(state, attempts, gone=any(answer.is_gone for answer in answers))
             if state is not None and reason is not None:
                 await asyncio.to_thread(self._queue.disable, webhook.id, reason)
@@ -111,7 +125,7 @@ class Dispatch:
             # Nobody knows that it was delivered: it will be again.
             _log.warning("a webhook's deliveries cannot be written down", problem=str(error))
         finally:
-            del self._busy[webhook.id]
+            del lane.busy[webhook.id]
             self.wake()
 
     def _reason_to_disable(

@@ -136,7 +136,7 @@ class Database:
     def held(self, named: Mapping[RequestKey, UUID]) -> dict[RequestKey, int]:
         """How many bytes of texts and metadata are to be held for requests, each of which names a memory.
 
-        Those of the memory, and of what the request has changed if it was applied before.
+        Those of the memory, and of its change if the request was applied before.
         """
         with self._reading() as connection:
             return held(connection, named)

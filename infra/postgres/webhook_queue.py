@@ -153,12 +153,12 @@ class WebhookQueue:
         return [(webhook, [one for one in claimed if one.webhook_id == webhook.id]) for webhook in found]
 
     def settle(
-        self, webhook_id: UUID, attempts: Sequence[Attempt], pause_s: Callable[[int], float]
+        self, webhook_id: UUID, attempts: Sequence[Attempt], pause_s: Callable[[int], float] | None
     ) -> Webhook | None:
         """Write down how deliveries of a webhook went.
 
-        When all of them failed, the webhook is left alone for ``pause_s(rounds that failed in a row)``. Returns
-        the webhook as it then is, None if it was removed.
+        When all of them failed, the webhook is left alone for ``pause_s(rounds that failed in a row)``, if given.
+        Returns the webhook as it then is, None if it was removed.
         """
         arrived = [one.delivery_id for one in attempts if one.error is None]
         with self._connect() as connection:
@@ -168,15 +168,12 @@ class WebhookQueue:
             failures = connection.execute(select(webhooks.c.failures).where(mine).with_for_update()).scalar()
             if failures is None:
                 return None
-            state: dict[str, Any] = (
-                {"failures": 0, "failing_since": None, "next_attempt_at": func.now()}
-                if arrived
-                else {
-                    "failures": failures + 1,
-                    "failing_since": func.coalesce(webhooks.c.failing_since, func.now()),
-                    "next_attempt_at": func.now() + timedelta(seconds=pause_s(failures + 1)),
-                }
-            )
+            state: dict[str, Any] = {"failing_since": func.coalesce(webhooks.c.failing_since, func.now())}
+            if arrived:
+                state = {"failures": 0, "failing_since": None, "next_attempt_at": func.now()}
+            elif pause_s is not None:
+                state["failures"] = failures + 1
+                state["next_attempt_at"] = func.now() + timedelta(seconds=pause_s(failures + 1))
             statement = update(webhooks).where(mine).values(state).returning(webhooks)
             return webhook_of(connection.execute(statement).one())
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Text, Uuid, bindparam, func, select, tuple_, union_all
+from sqlalchemy import Connection, Text, Uuid, and_, bindparam, func, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from infra.postgres.bounded import size
@@ -26,12 +26,10 @@ _NAMED: Final = (
 _OF_MEMORIES: Final = select(_NAMED.c.project, _NAMED.c.request_id, size(memories).label("bytes")).join(
     memories, memories.c.id == _NAMED.c.memory_id
 )
-_OF_HISTORY: Final = select(
-    memory_history.c.project, memory_history.c.request_id, size(memory_history).label("bytes")
-).where(
-    tuple_(memory_history.c.project, memory_history.c.request_id).in_(
-        select(_NAMED.c.project, _NAMED.c.request_id)
-    )
+# Of that memory alone: another request may have had the id, and changed thousands.
+_OF_HISTORY: Final = select(_NAMED.c.project, _NAMED.c.request_id, size(memory_history).label("bytes")).join(
+    memory_history,
+    and_(*(memory_history.c[name] == _NAMED.c[name] for name in ("project", "request_id", "memory_id"))),
 )
 _ALL: Final = union_all(_OF_MEMORIES, _OF_HISTORY).subquery()
 _HELD: Final = select(_ALL.c.project, _ALL.c.request_id, func.sum(_ALL.c.bytes)).group_by(
@@ -40,10 +38,10 @@ _HELD: Final = select(_ALL.c.project, _ALL.c.request_id, func.sum(_ALL.c.bytes))
 
 
 def held(connection: Connection, named: Mapping[RequestKey, UUID]) -> dict[RequestKey, int]:
-    """The bytes of texts and metadata of the memory that each request names, and of what it changed before."""
+    """The bytes of texts and metadata of the memory that each request names, and of its change if it was made."""
     values = {
         "projects": [project for project, _ in named],
         "requests": [request_id for _, request_id in named],
         "memories": list(named.values()),
     }
-    return {(project, id): int(size) for project, id, size in connection.execute(_HELD, values)}
+    return {(project, id): int(bytes_held) for project, id, bytes_held in connection.execute(_HELD, values)}

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from agents import failpoints
-from agents.stages.purge import CHUNK
+from agents.paging import MOST
 from infra.postgres import Database
 from infra.weaviate import VectorIndex
 from schemas.identity import memory_id
@@ -45,8 +45,8 @@ async def test_a_worker_dies_at_a_boundary(system: System, case: Case, point: st
 
 @pytest.mark.case("crash-in-delete-all")
 async def test_a_worker_dies_in_the_middle_of_a_delete_all(system: System, case: Case, database: Database) -> None:
-    """It has three chunks, announced in three pages: a worker dies after the second, in each stage."""
-    texts = [{"role": "user", "content": f"the same again and again {number % 40}"} for number in range(CHUNK)]
+    """It has many chunks, announced in many pages: a worker dies after the second, in each stage."""
+    texts = [{"role": "user", "content": f"the same again and again {number % 40}"} for number in range(MOST)]
     user = {"user_id": "user"}
     adds = [{"request_id": f"add-{n}", "op": "add", "messages": texts[n:], **user} for n in range(3)]
     await publish(system, map(message, adds))

@@ -21,7 +21,7 @@ async def test_who_is_cancelled_right_after_news_ends(postgres_settings: Postgre
         dispatch = Dispatch(database.webhook_queue, WebhookSettings())
         task = asyncio.create_task(dispatch.run())
         async with asyncio.timeout(WITHIN_S):
-            while not dispatch._news._waiters:  # noqa: ASYNC110
+            while not all(lane.news._waiters for lane in dispatch._lanes):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         dispatch.wake()
         for _ in range(steps):

@@ -23,14 +23,14 @@ from streams.settings import MIB, KafkaSettings
 from streams.topics import Topics, ensure_topics
 from tests.integration.feeds_world import WAIT_S, added
 from tests.integration.gateway_world import announce, eventually
-from tests.integration.test_webhooks import delivering, text_of, webhook
+from tests.integration.test_webhooks import delivering, log_of, text_of, webhook
 
 
 async def test_two_large_ones_are_under_way_and_small_ones_pass_them(
     kafka_settings: KafkaSettings, database: Database
 ) -> None:
     hooks, users, answer_large = range(3), range(4), asyncio.Event()
-    under_way, most, large, small = 0, 0, list[str](), list[str]()
+    under_way, most, large, small = 0, 0, set[str](), list[str]()
 
     async def receive(request: web.Request) -> web.Response:
         nonlocal under_way, most
@@ -42,7 +42,7 @@ async def test_two_large_ones_are_under_way_and_small_ones_pass_them(
         most = max(most, under_way)
         await answer_large.wait()
         under_way -= 1
-        large.append(f"{request.path}/{text[:10]}")
+        large.add(f"{request.path}/{text[:10]}")
         return web.Response()
 
     app = web.Application(client_max_size=100 * MIB)
@@ -50,7 +50,7 @@ async def test_two_large_ones_are_under_way_and_small_ones_pass_them(
     async with TestServer(app) as server:
         for hook in hooks:
             webhook(database, str(server.make_url(f"/{hook}")))
-        async with delivering(kafka_settings, database) as publish:
+        async with delivering(kafka_settings, database, timeout_s=60) as publish:
             await publish(*(added(f"{user:010}" + "x" * LARGE_BODY_BYTES, f"user{user}") for user in users))
 
             async def two_under_way() -> bool:
@@ -65,7 +65,6 @@ async def test_two_large_ones_are_under_way_and_small_ones_pass_them(
                 return len(small) == len(texts) * len(hooks)
 
             await eventually(passed)
-            assert large == []
             answer_large.set()
 
             async def done() -> bool:
@@ -73,7 +72,40 @@ async def test_two_large_ones_are_under_way_and_small_ones_pass_them(
 
             await eventually(done)
     assert most == 2
-    assert set(large) == {f"/{hook}/{user:010}" for hook in hooks for user in users}
+    assert large == {f"/{hook}/{user:010}" for hook in hooks for user in users}
+
+
+async def test_who_takes_no_large_ones_is_told_of_the_small_ones(
+    kafka_settings: KafkaSettings, database: Database
+) -> None:
+    took = set[str]()
+
+    async def receive(request: web.Request) -> web.Response:
+        text = text_of(await request.read())
+        if len(text) >= LARGE_BODY_BYTES:
+            return web.Response(status=413)
+        took.add(text)
+        return web.Response()
+
+    app = web.Application(client_max_size=100 * MIB)
+    app.router.add_post("/", receive)
+    async with TestServer(app) as server:
+        mine = webhook(database, str(server.make_url("/")))
+        async with delivering(kafka_settings, database, retry_first_s=3_600) as publish:
+            await publish(added("x" * LARGE_BODY_BYTES, "large"))
+
+            async def noted() -> bool:
+                [line] = log_of(database, mine.id)
+                return line.response_status == 413
+
+            await eventually(noted)
+            texts = {f"small {number}" for number in range(5)}
+            await publish(*(added(text, text) for text in texts))
+
+            async def told() -> bool:
+                return took == texts
+
+            await eventually(told)
 
 
 @dataclass
