@@ -91,8 +91,11 @@ class Database:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        """For reads of all projects: each statement by itself, without the round trips of a transaction."""
-        with translated(), self._autocommit.connect() as connection:
+        """For reads of all projects, with nothing to commit.
+
+        Not in autocommit: a connection that breaks as it is set back from that is one that the pool has lost.
+        """
+        with translated(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import psycopg2
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -42,6 +43,9 @@ def translated() -> Iterator[None]:
                 f"Postgres refuses the statement ({state}): {detail}. Check the DSN and run `agentmem migrate`."
             ) from error
         raise
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        # SQLAlchemy does not wrap what breaks while a connection is set up or given back.
+        raise StoreUnavailableError("Postgres", str(error).strip()) from error
 
 
 def _is_connection_error(error: DBAPIError) -> bool:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -293,3 +294,16 @@ def test_a_batch_asks_postgres_six_times(postgres_settings: PostgresSettings) ->
     assert database.versions(ids) == dict.fromkeys(ids, 1)
     database.close()
     assert len(asked) == 6, asked
+
+
+def test_connections_that_break_in_the_midst_of_a_read_are_replaced(postgres_settings: PostgresSettings) -> None:
+    with (
+        closing(Database(postgres_settings, retries=True)) as database,
+        closing(Database(postgres_settings)) as other,
+    ):
+        for _ in range(postgres_settings.pool_size + 1):
+            with suppress(StoreUnavailableError), database._reading() as connection:
+                pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+                with other._connection() as killing:
+                    killing.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+        assert database.versions([]) == {}
