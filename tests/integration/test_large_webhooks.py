@@ -78,7 +78,7 @@ async def test_two_large_ones_are_under_way_and_small_ones_pass_them(
 async def test_who_takes_no_large_ones_is_told_of_the_small_ones(
     kafka_settings: KafkaSettings, database: Database
 ) -> None:
-    took = set[str]()
+    took, patient = set[str](), {"retry_first_s": 3_600, "retry_longest_s": 3_600}
 
     async def receive(request: web.Request) -> web.Response:
         text = text_of(await request.read())
@@ -91,7 +91,7 @@ async def test_who_takes_no_large_ones_is_told_of_the_small_ones(
     app.router.add_post("/", receive)
     async with TestServer(app) as server:
         mine = webhook(database, str(server.make_url("/")))
-        async with delivering(kafka_settings, database, retry_first_s=3_600) as publish:
+        async with delivering(kafka_settings, database, **patient) as publish:
             await publish(added("x" * LARGE_BODY_BYTES, "large"))
 
             async def noted() -> bool:
