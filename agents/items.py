@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from opentelemetry.trace import Span
 
 from infra.telemetry.tracing import traceparent_of
-from schemas.history import HistoryEntry, RequestOutcome
+from schemas.history import HistoryEntry, RequestKey, RequestOutcome
 from schemas.problems import RecordRejectedError
 from schemas.requests import MemoryRequest
 from streams.records import Record
@@ -23,7 +23,7 @@ class Item:
     span: Span | None = None
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> RequestKey:
         """What identifies the request: project and request id."""
         return self.request.project, self.request.request_id
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from agents.items import Item, Rejected
+from schemas.history import RequestKey
 from schemas.sizes import TOGETHER_BYTES, stored_size
 
 
 def segments(
-    entries: Sequence[Item | Rejected], held: Mapping[tuple[str, str], int]
+    entries: Sequence[Item | Rejected], held: Mapping[RequestKey, int]
 ) -> Iterator[list[Item] | Item | Rejected]:
     """The entries in order: every ``delete_all`` and every rejected record alone, what lies between together.
 

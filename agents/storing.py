@@ -27,7 +27,7 @@ from infra.postgres import Database
 from infra.telemetry import tracing
 from infra.telemetry.metrics import DEAD_LETTERS, RECORDS
 from schemas.events import Event, change_event, outcome_event
-from schemas.history import RequestOutcome, RequestStatus
+from schemas.history import RequestKey, RequestOutcome, RequestStatus
 
 _log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ class Storing:
             else:
                 await self._store_segment(part, prepared, check)
 
-    async def _held(self, items: Sequence[Item], check: Check) -> dict[tuple[str, str], int]:
+    async def _held(self, items: Sequence[Item], check: Check) -> dict[RequestKey, int]:
         named = {item.key: item.request.memory_id for item in items if item.request.memory_id is not None}
         return await self._on_thread(APPLY, partial(self._database.held, named), check) if named else {}
 

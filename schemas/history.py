@@ -13,6 +13,9 @@ from schemas.problems import DeadLetterReason, FailureReason
 from schemas.requests import Operation
 from schemas.scope import Scope
 
+#: What identifies a request: project and request id.
+RequestKey = tuple[str, str]
+
 
 class ChangeKind(StrEnum):
     """What happened to a memory."""
@@ -78,7 +81,7 @@ class RequestOutcome:
     detail: str | None = None
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> RequestKey:
         """What identifies the request: project and request id."""
         return self.scope.project, self.request_id
 

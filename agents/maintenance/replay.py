@@ -20,10 +20,8 @@ from agents.maintenance.unredacted import unredacted
 from agents.stages.announce import AnnounceStage
 from infra.postgres import Database
 from schemas.events import Event, change_event, outcome_event
-from schemas.history import HistoryEntry, RequestOutcome
+from schemas.history import HistoryEntry, RequestKey, RequestOutcome
 from schemas.scope import Scope
-
-RequestKey = tuple[str, str]
 
 #: Moments read at a time.
 _PAGE: Final = 500

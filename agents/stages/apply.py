@@ -9,12 +9,10 @@ from agents import failpoints
 from agents.fold import fold
 from agents.items import Applied, Item, Rejected
 from infra.postgres import Database
-from schemas.history import RequestOutcome
+from schemas.history import RequestKey, RequestOutcome
 from schemas.problems import DeadLetterReason, RecordRejectedError
 
 STAGE: Final = "apply"
-
-RequestKey = tuple[str, str]
 
 
 def apply(database: Database, items: Sequence[Item]) -> tuple[list[Applied], list[Rejected]]:

@@ -36,9 +36,9 @@ from infra.postgres.webhook_log import WebhookLog
 from infra.postgres.webhook_queue import WebhookQueue
 from infra.postgres.webhooks import Webhooks
 from infra.postgres.weighing import held
-from infra.postgres.writes import Accepted, RequestKey, Transaction
+from infra.postgres.writes import Accepted, Transaction
 from schemas.filters import Filter
-from schemas.history import HistoryEntry, RequestOutcome
+from schemas.history import HistoryEntry, RequestKey, RequestOutcome
 from schemas.memories import Memory, Standing
 from schemas.requests import MemoryRequest
 from schemas.scope import Scope

@@ -11,8 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from infra.postgres.bounded import size
 from infra.postgres.tables import memories, memory_history
-
-RequestKey = tuple[str, str]
+from schemas.history import RequestKey
 
 _NAMED: Final = (
     func.unnest(

@@ -25,14 +25,12 @@ from infra.postgres.rows import (
     request_row,
 )
 from infra.postgres.tables import memories, memory_history, requests
-from schemas.history import HistoryEntry, RequestOutcome, RequestStatus
+from schemas.history import HistoryEntry, RequestKey, RequestOutcome, RequestStatus
 from schemas.memories import Memory
 from schemas.problems import DeadLetterReason, RecordRejectedError, StoreUnavailableError
 from schemas.requests import MemoryRequest
 from schemas.scope import ENTITY_FIELDS, Scope
 from schemas.sizes import TOGETHER_BYTES
-
-RequestKey = tuple[str, str]
 
 _NOW: Final = select(func.clock_timestamp())
 # Arrays, not a parameter for each: the statements stay the same whatever their number.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Callable
 
 import orjson
@@ -16,6 +15,7 @@ from infra.webhooks import new_secret
 from schemas.redaction import REDACTED
 from schemas.scope import Scope
 from schemas.webhooks import Webhook
+from tests.harness.memory import traced
 
 _ROWS = 20
 _LARGE = 1_000_000
@@ -35,12 +35,9 @@ def _queued(webhook: Webhook, event: str, key: str = "k", *, large: bool = False
 
 
 def _peak(work: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
+    with traced() as memory:
         work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    return memory.peak
 
 
 def _put_large(database: Database, webhook: Webhook) -> None:

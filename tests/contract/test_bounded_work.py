@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,6 +18,7 @@ from infra.postgres import Database
 from schemas.history import HistoryEntry
 from schemas.sizes import TOGETHER_BYTES
 from tests.contract.test_database import item
+from tests.harness.memory import traced
 
 _MEMORIES = 30
 _TEXT, _METADATA = "x" * 500_000, {"large": "y" * 500_000}
@@ -69,14 +69,10 @@ def test_large_memories_are_not_all_read_at_once(database: Database, read: str) 
     if read in ("changes_of", "again for another"):
         while purge(database, item(request_id="all", op="delete_all")).is_open:
             pass
-    tracemalloc.start()
-    try:
+    with traced() as memory:
         assert _READS[read](database, ids)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
     # A row may be in hand several times, as it came and parsed.
-    assert peak < 6 * TOGETHER_BYTES < _MEMORIES * len(_TEXT)
+    assert memory.peak < 6 * TOGETHER_BYTES < _MEMORIES * len(_TEXT)
 
 
 async def test_a_delete_all_of_large_memories_goes_on_until_all_are_gone_and_told(database: Database) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Callable
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from agents.stages.purge import purge
 from infra.postgres import Database
 from schemas.history import ChangeKind
 from tests.contract.test_database import item
+from tests.harness.memory import traced
 
 _MEMORIES = 20
 _LARGE = 200_000
@@ -44,13 +44,9 @@ def test_nothing_is_read_that_nobody_is_shown(database: Database, read: str) -> 
         request = item(request_id=f"waiting{number}", text="tea", metadata=large).request
         database.accept(request)
     _READS[read](database, ids)  # what is made once, as compiled statements, does not count
-    tracemalloc.start()
-    try:
+    with traced() as memory:
         _READS[read](database, ids)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < _LARGE
+    assert memory.peak < _LARGE
 
 
 def test_the_changes_of_a_request_are_all_there_in_their_order(database: Database) -> None:

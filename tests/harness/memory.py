@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,3 +19,22 @@ def peak_mb(pid: int) -> float:
     found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
     assert found is not None
     return int(found[1]) * _MB_IN_KIB
+
+
+@dataclass
+class Traced:
+    """``peak``: the most, in bytes, that Python held at one time of what was allocated since."""
+
+    peak: int = 0
+
+
+@contextmanager
+def traced() -> Iterator[Traced]:
+    """What this process allocates in the block."""
+    found = Traced()
+    tracemalloc.start()
+    try:
+        yield found
+        _, found.peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tracemalloc
 from dataclasses import dataclass
 
 import pytest
@@ -21,6 +20,7 @@ from streams.consumers import make_consumer, poll
 from streams.producer import Producer
 from streams.settings import MIB, KafkaSettings
 from streams.topics import Topics, ensure_topics
+from tests.harness.memory import traced
 from tests.integration.feeds_world import WAIT_S, added
 from tests.integration.gateway_world import announce, eventually
 from tests.integration.test_webhooks import delivering, log_of, text_of, webhook
@@ -149,14 +149,10 @@ async def test_large_events_are_queued_one_part_after_the_other(queue: Queue) ->
     for _ in range(hooks):
         webhook(queue.database, "https://x.example/")
     await queue.publish(*(added("x" * size) for _ in range(events)))
-    tracemalloc.start()
-    try:
+    with traced() as memory:
         await queue.take_in(hooks * events)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
     # A body has the text twice, and is in hand several times while it is written.
-    assert peak < 2 * size * hooks
+    assert memory.peak < 2 * size * hooks
 
 
 async def test_what_was_killed_between_two_parts_queues_all_and_each_once(queue: Queue) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Iterable
 from contextlib import closing
 from datetime import timedelta
@@ -24,6 +23,7 @@ from schemas.requests import MemoryRequest
 from streams.lag import LagReader
 from streams.producer import Producer
 from tests.harness.kafka import read_topic
+from tests.harness.memory import traced
 from tests.harness.system import System
 from tests.harness.waiting import eventually
 
@@ -97,13 +97,9 @@ async def test_many_large_ones_are_published_a_few_at_a_time(system: System) -> 
                 return database.now() > due
 
             await eventually(all_are_due, WITHIN_S, "they are old enough to be published again", system.logs)
-            tracemalloc.start()
-            try:
+            with traced() as memory:
                 assert await republish.once() == count
-                _, peak = tracemalloc.get_traced_memory()
-            finally:
-                tracemalloc.stop()
-    assert peak < count * size
+    assert memory.peak < count * size
     ids = {
         orjson.loads(one.value or b"")["request_id"] for one in await read_topic(system, system.topics.requests)
     }
